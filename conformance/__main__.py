@@ -1,0 +1,5 @@
+"""`python -m conformance`."""
+
+from .run import main
+
+raise SystemExit(main())

@@ -1,0 +1,64 @@
+# The C side of _capi/__init__.py, which documents these names.  Only cimported: nothing is built for it.
+
+cdef extern from "capi.h":
+    # versions
+    enum: CURRENT_TASK_IN_THREAD
+
+    bint reusable(object)
+    Py_hash_t identity_hash(object)
+    double monotonic()
+
+    # ring.h
+    ctypedef struct Ring:
+        pass
+    Py_ssize_t ring_len(Ring)
+    int ring_push(Ring, object) except -1
+    int ring_push_front(Ring, object) except -1
+    object ring_pop(Ring)
+    void ring_clear(Ring)
+
+    # tasklist.h
+    ctypedef struct TaskList:
+        pass
+    ctypedef struct TaskLink:
+        pass
+    void tasks_add(TaskList, TaskLink, object)
+    void tasks_discard(TaskList, TaskLink, object)
+    Py_ssize_t tasks_len(TaskList)
+    object tasks_list(TaskList)
+    void tasks_clear(TaskList)
+
+    # lifetime.h
+    void show_references(object cls, object self, Ring, TaskList)
+    void recycle(object cls)
+    int recycle_future(object cls, object sample, signed char flag, void *attributes) except -1
+
+    # methods.h
+    int copy_methods(object cls, object base) except -1
+    bint same_method(object, object)
+
+    # context.h
+    object copy_context "PyContext_CopyCurrent" ()
+    object snapshot_context()
+    object context_call(object context, bint shared, object callback, object args)
+    object context_call1(object context, bint shared, object callback, object arg)
+
+    # coroutine.h
+    enum: YIELDED
+    enum: RETURNED
+    enum: RAISED
+    bint is_coroutine(object)
+    object coro_send(object context, object coro)
+    object coro_throw(object context, object coro, object exc)
+    int sent_status()
+    void set_stop_iteration(object value)
+    void forget_stop_iteration()
+
+    # epoll.h
+    ctypedef struct EpollEvents:
+        pass
+    int epoll_wait_for(object epoll, int epoll_fd, EpollEvents, double timeout) except -1
+    int event_fd(EpollEvents, int i)
+    int event_mask(EpollEvents, int i)
+    int event_write(int fd) except -1
+    int event_read(int fd) except -1

@@ -1,0 +1,267 @@
+"""What neither Python nor Cython can say: the C API and the system calls that the hot modules need.
+
+Compiled, these names are the C of the headers in this folder, declared in `__init__.pxd`.
+Here they are in Python, with the same meaning, for the uncompiled package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import wraps
+from types import CoroutineType
+from typing import Any
+
+__all__ = [
+    'CURRENT_TASK_IN_THREAD',
+    'RAISED',
+    'RETURNED',
+    'YIELDED',
+    'EpollEvents',
+    'Ring',
+    'TaskLink',
+    'TaskList',
+    'context_call',
+    'context_call1',
+    'copy_methods',
+    'copy_context',
+    'coro_send',
+    'coro_throw',
+    'epoll_wait_for',
+    'event_fd',
+    'event_mask',
+    'event_read',
+    'event_write',
+    'forget_stop_iteration',
+    'identity_hash',
+    'indivisible',
+    'is_coroutine',
+    'monotonic',
+    'recycle',
+    'recycle_future',
+    'reusable',
+    'ring_clear',
+    'ring_len',
+    'ring_pop',
+    'ring_push',
+    'ring_push_front',
+    'same_method',
+    'sent_status',
+    'set_stop_iteration',
+    'show_references',
+    'snapshot_context',
+    'tasks_add',
+    'tasks_clear',
+    'tasks_discard',
+    'tasks_len',
+    'tasks_list',
+]
+
+CURRENT_TASK_IN_THREAD = sys.version_info >= (3, 14)
+"""Whether asyncio keeps the current task in the thread's state; before, in a dict by loop."""
+
+monotonic = time.monotonic
+identity_hash = object.__hash__
+
+
+def reusable(instance: object) -> bool:
+    """Tell whether nobody but the caller's caller knows of the instance; False if that can't be told."""
+    return False
+
+
+# Ring: a growing first-in first-out queue of objects.
+
+Ring = deque
+ring_len = len
+ring_push = deque.append
+ring_push_front = deque.appendleft
+ring_pop = deque.popleft
+ring_clear = deque.clear
+
+
+# TaskList: the tasks that a loop holds, in order of creation; TaskLink: a task's place in it.
+
+TaskList = dict
+TaskLink = type(None)
+tasks_len = len
+
+
+def tasks_add(tasks: dict[int, Any], link: None, task: object) -> None:
+    """Hold a task."""
+    tasks[id(task)] = task
+
+
+def tasks_discard(tasks: dict[int, Any], link: None, task: object) -> None:
+    """Hold a task no longer, if it was held."""
+    tasks.pop(id(task), None)
+
+
+def tasks_list(tasks: dict[int, Any]) -> list[Any]:
+    """Tell the tasks."""
+    return list(tasks.values())
+
+
+tasks_clear = dict.clear
+
+
+# How instances come and go.
+
+
+def show_references(cls: type, instance: object, ready: object, tasks: object) -> None:
+    """Let the garbage collector see what a Ring and a TaskList hold."""
+
+
+def recycle(cls: type) -> None:
+    """Use the memory of dead instances of exactly this class again (one class a module)."""
+
+
+def recycle_future(cls: type, sample: object, flag: int, attributes: object) -> None:
+    """The same for a class with a __del__ and a __dict__, where those cost nothing unless they are used.
+
+    Two fields of a sample: __del__ is called only if the flag is not 0; attributes is the pointer to the __dict__.
+    """
+
+
+_indivisible_lock = threading.RLock()
+
+
+def indivisible(cls: type, *names: str) -> None:
+    """Let no other thread in between two statements of these methods, which compiled code keeps out by itself."""
+    for name in names:
+
+        def guard(method: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(method)
+            def guarded(*args: Any) -> Any:
+                with _indivisible_lock:
+                    return method(*args)
+
+            return guarded
+
+        setattr(cls, name, guard(getattr(cls, name)))
+
+
+# Methods.
+
+
+def same_method(one: object, other: object) -> bool:
+    """Tell whether two methods of classes are the same function."""
+    return one is other
+
+
+def copy_methods(cls: type, base: type) -> None:
+    """Compiled, make what a class inherits from a base written in C its own."""
+
+
+# Contexts (PEP 567).
+
+snapshot_context = copy_context
+"""Copy the current context, to be entered by callbacks that were scheduled with shared=True."""
+
+
+def context_call(context: Context, shared: bool, callback: Any, args: tuple[Any, ...] | None) -> BaseException | None:
+    """Call in a context (in an equal one if it is shared); return the exception, or None."""
+    try:
+        context.run(callback, *(args or ()))
+    except BaseException as exc:
+        return exc
+    return None
+
+
+def context_call1(context: Context, shared: bool, callback: Any, arg: Any) -> BaseException | None:
+    """Call with one argument, as context_call()."""
+    return context_call(context, shared, callback, (arg,))
+
+
+# Coroutines.
+
+YIELDED, RETURNED, RAISED = range(3)
+
+_sent = threading.local()
+
+
+def is_coroutine(instance: object) -> bool:
+    """Tell whether this is the coroutine of an `async def`; others have to be asked more closely."""
+    return type(instance) is CoroutineType
+
+
+def sent_status() -> int:
+    """Tell what the last coro_send() or coro_throw() gave: YIELDED, RETURNED or RAISED."""
+    return int(_sent.status)
+
+
+def _resume(context: Context | None, method: Any, value: Any) -> Any:
+    try:
+        result = method(value) if context is None else context.run(method, value)
+        status = YIELDED
+    except StopIteration as exc:
+        result, status = exc.value, RETURNED
+    except BaseException as exc:
+        result, status = exc, RAISED
+    _sent.status = status
+    return result
+
+
+def coro_send(context: Context | None, coro: Any) -> Any:
+    """Resume a coroutine; return what it yielded, returned or raised (see sent_status). None: in this context."""
+    return _resume(context, coro.send, None)
+
+
+def coro_throw(context: Context | None, coro: Any, exc: BaseException) -> Any:
+    """Resume a coroutine with an exception, as coro_send()."""
+    return _resume(context, coro.throw, exc)
+
+
+def set_stop_iteration(value: Any) -> None:
+    """Compiled, leave StopIteration(value) set for a bare "raise StopIteration" to return."""
+    raise StopIteration(value)
+
+
+def forget_stop_iteration() -> None:
+    """Drop the last value of set_stop_iteration()."""
+
+
+# epoll(7) and eventfd(2).
+
+
+class EpollEvents(list[tuple[int, int]]):
+    """The events of the last epoll_wait_for(): file descriptor, mask."""
+
+
+def epoll_wait_for(epoll: Any, epoll_fd: int, events: EpollEvents, timeout: float) -> int:
+    """Wait for timeout seconds (0: poll; < 0: for ever); return the number of events. Signal handlers have run."""
+    try:
+        events[:] = epoll.poll(None if timeout < 0 else timeout)
+    except InterruptedError:
+        events.clear()
+    return len(events)
+
+
+def event_fd(events: EpollEvents, i: int) -> int:
+    """Tell the file descriptor of an event."""
+    return events[i][0]
+
+
+def event_mask(events: EpollEvents, i: int) -> int:
+    """Tell the EPOLL* flags of an event."""
+    return events[i][1]
+
+
+def event_write(fd: int) -> None:
+    """Add one to an eventfd; a full one wakes just as well."""
+    try:
+        os.eventfd_write(fd, 1)
+    except BlockingIOError:
+        pass
+
+
+def event_read(fd: int) -> None:
+    """Set an eventfd to zero."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        pass

@@ -1,0 +1,226 @@
+"""Handles: what `call_soon()`, `call_later()` and `call_at()` return, and what runs the callback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import cython
+
+from .scheduler import Runnable, Scheduler
+
+if not cython.compiled:
+    from .._capi import context_call, reusable, snapshot_context
+
+_Handle: Any = cython.declare(object, asyncio.Handle)
+_TimerHandle: Any = cython.declare(object, asyncio.TimerHandle)
+_format_callback: Any = cython.declare(object, asyncio.format_helpers._format_callback_source)  # type: ignore[attr-defined]
+
+
+class Handle(Runnable):
+    """A callback with its arguments and its context, to be run once, or each time that a file is ready.
+
+    `_args` is None for no arguments. `_shared` tells that `_context` is a snapshot that must not be entered itself.
+    """
+
+    if not cython.compiled:
+        _loop: Any = None
+        _callback: Any = None
+        _args: Any = None
+        _context: Any = None
+        _cancelled: bool = False
+        _shared: bool = False
+        _next: Handle | None = None
+        _source_traceback: Any = None
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
+    ) -> None:
+        fill_handle(self, loop, callback, tuple(args) if args else None, context)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Pass isinstance(handle, asyncio.Handle)."""
+        return _Handle
+
+    def cancel(self) -> None:
+        """Do not run the callback, if it has not run yet. Drops what it holds."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None
+
+    def cancelled(self) -> bool:
+        """Tell whether cancel() was called."""
+        return self._cancelled
+
+    def get_context(self) -> Context:
+        """Return the context that the callback runs in."""
+        context: Context = self.own_context()
+        return context
+
+    def own_context(self) -> Any:
+        """Make the context one that only this callback enters."""
+        if self._shared:
+            self._shared = False
+            self._context = self._context.copy()
+        return self._context
+
+    def run(self, scheduler: Scheduler) -> None:
+        if not self._cancelled:
+            scheduler.set_current(None)
+            exc = context_call(self._context, self._shared, self._callback, self._args)
+            if exc is not None:
+                scheduler.report(exc, self)
+        if reusable(self) and scheduler._spares < 256 and type(self) is Handle and not scheduler._indirect:
+            self._callback = self._args = self._context = self._source_traceback = None
+            self._next = cython.cast(Handle, scheduler._spare)
+            scheduler._spare = self
+            scheduler._spares += 1
+
+    def _run(self) -> None:
+        """Run the callback now; an exception goes to the loop's exception handler."""
+        exc = context_call(self._context, self._shared, self._callback, self._args)
+        if exc is not None:
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                raise exc
+            self._loop.call_exception_handler(failure_context(self, exc))
+
+    def _repr_info(self) -> list[str]:
+        """Say what repr() shows: asyncio's words, in asyncio's order."""
+        info = [type(self).__name__]
+        if self._cancelled:
+            info.append('cancelled')
+        if self._callback is not None:
+            info.append(_format_callback(self._callback, self._args or ()))
+        if self._source_traceback:
+            frame = list(self._source_traceback).pop()
+            info.append(f'created at {frame[0]}:{frame[1]}')
+        return info
+
+    def __repr__(self) -> str:
+        return f'<{" ".join(self._repr_info())}>'
+
+
+class TimerHandle(Handle):
+    """A callback to be run at a time of its loop's clock, in seconds.
+
+    Timers of the same time run in the order in which they were made: `_sequence`. `_index` is the place in the loop's
+    heap, or -1.
+    """
+
+    if not cython.compiled:
+        _when: float = 0.0
+        _sequence: int = 0
+        _index: int = -1
+        _timers: Any = None
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: Any,
+        context: Context | None = None,
+    ) -> None:
+        fill_handle(self, loop, callback, tuple(args) if args else None, context)
+        self._when = when
+        self._index = -1
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Pass isinstance(handle, asyncio.TimerHandle)."""
+        return _TimerHandle
+
+    def when(self) -> float:
+        """Return the time that the callback is scheduled for, as `loop.time()` counts."""
+        return self._when
+
+    @property
+    def _scheduled(self) -> bool:
+        return self._index >= 0
+
+    def cancel(self) -> None:
+        """Do not run the callback, if it has not run yet. The loop forgets the timer at once."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None
+            if self._index >= 0:
+                self._timers.discard(self)
+
+    def _repr_info(self) -> list[str]:
+        info = Handle._repr_info(self)
+        info.insert(2 if self._cancelled else 1, f'when={self._when}')
+        return info
+
+    def __hash__(self) -> int:
+        return hash(self._when)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TimerHandle):
+            return NotImplemented
+        timer = cython.cast(TimerHandle, other)
+        return (
+            self._when == timer._when
+            and self._callback == timer._callback
+            and self._args == timer._args
+            and self._cancelled == timer._cancelled
+        )
+
+    def __lt__(self, other: object) -> bool:
+        return self._when < cython.cast(TimerHandle, other)._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self._when <= cython.cast(TimerHandle, other)._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self._when > cython.cast(TimerHandle, other)._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self._when >= cython.cast(TimerHandle, other)._when if isinstance(other, TimerHandle) else NotImplemented
+
+
+def fill_handle(
+    handle: Handle, loop: Any, callback: Any, args: tuple[Any, ...] | None, context: Context | None
+) -> None:
+    """Give a new handle what it runs."""
+    handle._loop = loop
+    handle._callback = callback
+    handle._args = args
+    handle._shared = context is None
+    handle._context = snapshot_context() if context is None else context
+
+
+def new_handle(
+    scheduler: Scheduler, callback: Any, args: tuple[Any, ...] | None, context: Context | None
+) -> Handle:
+    """Make a handle, out of one that has run if there is one, and put it into the ready queue."""
+    handle: Handle = cython.cast(Handle, scheduler._spare)
+    if handle is not None:
+        scheduler._spare = handle._next
+        scheduler._spares -= 1
+        handle._next = None
+    else:
+        handle = Handle.__new__(Handle)
+        handle._loop = scheduler
+    handle._callback = callback
+    handle._args = args
+    handle._shared = context is None
+    handle._context = snapshot_context() if context is None else context
+    handle._cancelled = False
+    scheduler.push(handle)
+    return handle
+
+
+def failure_context(handle: Handle, exc: BaseException) -> dict[str, Any]:
+    """Describe a callback's exception for call_exception_handler()."""
+    callback = _format_callback(handle._callback, handle._args or ())
+    context = {'message': f'Exception in callback {callback}', 'exception': exc, 'handle': handle}
+    if handle._source_traceback:
+        context['source_traceback'] = handle._source_traceback
+    return context
+
+
+if cython.compiled:
+    recycle(TimerHandle)

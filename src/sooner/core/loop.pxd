@@ -1,0 +1,28 @@
+from .._capi cimport copy_methods, monotonic, ring_clear, ring_len, ring_pop, ring_push, same_method, tasks_len
+from .driver cimport Driver
+from .future cimport Future, forget_value, new_future
+from .handle cimport Handle, TimerHandle, failure_context, fill_handle, new_handle
+from .scheduler cimport CLOSED, FORKED, OPEN, WAITING, Runnable, Scheduler
+from .task cimport Task, new_task
+from .timers cimport Timers
+
+cdef class LoopCore(Scheduler):
+    cdef readonly Driver _driver
+    cdef Timers _timers
+    cdef object _clock, _task_factory
+    cdef public object slow_callback_duration
+    cdef bint _stopping, _debug, _eager, _own_time, _own_call_soon
+    cdef unsigned long _thread_id
+    cdef double _polled, _turn_began, _time_waiting, _time_running, _longest_turn, _longest_callback
+    cdef long long _turns, _polls
+    cdef double now(self) except? -1
+    cdef notice_attribute(self, str name, bint present)
+    cdef settle(self)
+    cdef str culprit(self, Runnable runnable)
+    cdef turn(self)
+    cdef poll(self, double now)
+    cdef double wait(self, double now) except -1
+    cdef fire_timers(self, double now)
+    cdef run_ready_debug(self)
+    cdef TimerHandle add_timer(self, double when, callback, tuple args, context)
+    cdef check_callback(self, callback, str method)

@@ -1,0 +1,47 @@
+from .._capi cimport (
+    CURRENT_TASK_IN_THREAD,
+    Ring,
+    TaskList,
+    identity_hash,
+    ring_clear,
+    ring_len,
+    ring_pop,
+    ring_push,
+    ring_push_front,
+    show_references,
+    tasks_clear,
+    tasks_len,
+    tasks_list,
+)
+
+cdef enum:
+    OPEN = 0
+    WAITING = 1
+    CLOSED = 2
+    FORKED = 3
+
+cdef class Runnable:
+    cdef run(self, Scheduler scheduler)
+    cdef tuple wakeup_call(self)
+
+cdef class Scheduler:
+    cdef Ring _ready
+    cdef TaskList _tasks
+    cdef Runnable _spare
+    cdef int _spares
+    cdef int _status
+    cdef bint _indirect
+    cdef object _current, _published
+    cdef long long _tasks_created, _callbacks_run
+    cdef object __weakref__
+    cdef push(self, Runnable runnable)
+    cpdef push_ready(self, Runnable runnable)
+    cdef check_usable(self)
+    cdef publish(self, task)
+    cpdef list tasks(self)
+    cdef wake(self)
+    cdef report(self, BaseException exc, Runnable source)
+    cdef set_current(self, task)
+    cdef object swap_current(self, task)
+    cdef restore_current(self, previous)
+    cdef run_ready(self)

@@ -1,0 +1,174 @@
+"""What stands in a loop's ready queue, and the queue: what handles, futures and tasks need to know of a loop.
+
+The loop itself (`loop.LoopCore`) is made on top of these; modules import one way only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import cython
+
+if not cython.compiled:
+    from .._capi import (
+        CURRENT_TASK_IN_THREAD,
+        Ring,
+        TaskList,
+        identity_hash,
+        ring_clear,
+        ring_len,
+        ring_pop,
+        ring_push,
+        show_references,
+        tasks_clear,
+        tasks_len,
+        tasks_list,
+    )
+
+    OPEN, WAITING, CLOSED, FORKED = range(4)
+
+_current_tasks: Any = cython.declare(dict, getattr(asyncio.tasks, '_current_tasks', {}))
+_swap_current_task: Any = cython.declare(object, getattr(asyncio.tasks, '_swap_current_task', None))
+
+
+class Runnable:
+    """Something that can stand in the ready queue."""
+
+    def run(self, scheduler: Scheduler) -> None:
+        """Do it. Only KeyboardInterrupt and SystemExit may come out of this."""
+        raise NotImplementedError
+
+    def wakeup_call(self) -> tuple[Any, Any]:
+        """Of what waits for a future: the done callback that it stands for, and the context to call it in."""
+        raise NotImplementedError
+
+
+class Scheduler:
+    """The ready queue of a loop, the tasks that it holds, and the task that runs now.
+
+    `_status` is OPEN, WAITING (the loop's thread is, or is about to be, blocked in its driver: whoever makes something
+    ready has to wake it), CLOSED, or FORKED (this process is a child that inherited the loop by fork()).
+
+    `_indirect` is true while futures and tasks must go through the public `call_soon()` instead of standing in the
+    queue themselves: in debug mode, and where somebody replaced that method.
+    """
+
+    if not cython.compiled:
+
+        def __init__(self) -> None:
+            self._ready: Ring[Runnable] = Ring()
+            self._tasks: dict[int, Any] = TaskList()
+            self._spare: Runnable | None = None
+            self._spares = 0
+            self._status = OPEN
+            self._indirect = False
+            self._current: Any = None
+            self._published: Any = None
+            self._tasks_created = 0
+            self._callbacks_run = 0
+
+    else:
+
+        def __cinit__(self) -> None:
+            show_references(Scheduler, self, self._ready, self._tasks)
+
+        def __dealloc__(self) -> None:
+            ring_clear(self._ready)
+            tasks_clear(self._tasks)
+
+    def push(self, runnable: Runnable) -> None:
+        """Make it run in the next turn. Any thread may."""
+        if self._status > WAITING:
+            self.check_usable()
+        ring_push(self._ready, runnable)
+        if self._status == WAITING:
+            self._status = OPEN
+            self.wake()
+
+    def push_ready(self, runnable: Runnable) -> None:
+        """Make it run in this turn or the next: for a driver, in the loop's thread, during wait()."""
+        ring_push(self._ready, runnable)
+
+    def check_usable(self) -> None:
+        """Raise RuntimeError if nothing can run here any more."""
+        if self._status == CLOSED:
+            raise RuntimeError('Event loop is closed')
+        if self._status == FORKED:
+            raise RuntimeError(
+                'this event loop was made before fork() and belongs to the parent process; '
+                'make a new one in the child (asyncio.run() does)'
+            )
+
+    def wake(self) -> None:
+        """End the wait of the loop's thread."""
+        raise NotImplementedError
+
+    def report(self, exc: BaseException, source: Runnable) -> None:
+        """Bring an exception that nobody caught to the exception handler; raise what must end the loop."""
+        raise NotImplementedError
+
+    def run_ready(self) -> None:
+        """Run what is ready now, but not what that makes ready."""
+        count: cython.Py_ssize_t = ring_len(self._ready)
+        self._callbacks_run += count
+        for _ in range(count):
+            if ring_len(self._ready) == 0:  # a callback forked: nothing of this loop runs in the child
+                break
+            runnable = cython.cast(Runnable, ring_pop(self._ready))
+            runnable.run(self)
+
+    def tasks(self) -> list[Any]:
+        """Tell the tasks that the loop holds: all of its own that are not done, in order of creation."""
+        tasks: list[Any] = tasks_list(self._tasks)
+        return tasks
+
+    # The current task.  Since 3.14 asyncio keeps it in the thread; before, in a dict by loop, which costs more than
+    # the rest of a step: so there it is only published when somebody looks, and who looks must hash the loop first.
+
+    def set_current(self, task: Any) -> None:
+        """Say which task runs now, or None."""
+        if CURRENT_TASK_IN_THREAD:
+            if task is not self._current:
+                _swap_current_task(self, task)
+                self._current = task
+        else:
+            self._current = task
+
+    def __hash__(self) -> int:
+        if not CURRENT_TASK_IN_THREAD and self._published is not self._current:
+            self.publish(self._current)
+        return identity_hash(self)
+
+    def publish(self, task: Any) -> None:
+        """Write the current task where asyncio looks for it before 3.14."""
+        self._published = task
+        if task is None:
+            _current_tasks.pop(self, None)
+        else:
+            _current_tasks[self] = task
+
+    def swap_current(self, task: Any) -> Any:
+        """Let a task run inside another's step; return what restore_current() needs."""
+        if CURRENT_TASK_IN_THREAD:
+            known = self._current
+            self._current = task
+            return known, _swap_current_task(self, task)
+        outer = _current_tasks.get(self)  # hashing publishes it, if it is ours
+        known = self._current
+        self._current = self._published = task
+        _current_tasks[self] = task
+        return known, outer
+
+    def restore_current(self, previous: Any) -> None:
+        """End what swap_current() began."""
+        known, outer = previous
+        if CURRENT_TASK_IN_THREAD:
+            _swap_current_task(self, outer)
+            self._current = known
+        else:
+            if outer is None:
+                _current_tasks.pop(self, None)
+            else:
+                _current_tasks[self] = outer
+            self._current = self._published = known

@@ -1,0 +1,18 @@
+from .._capi cimport EpollEvents, epoll_wait_for, event_fd, event_mask, event_read, event_write
+from ..core.driver cimport Driver
+from ..core.scheduler cimport Runnable, Scheduler
+
+cdef enum:
+    EPOLLIN = 1
+    EPOLLOUT = 4
+
+cdef class Watch:
+    cdef Runnable _reader, _writer
+
+cdef class EpollDriver(Driver):
+    cdef EpollEvents _events
+    cdef object _epoll
+    cdef int _epoll_fd, _event_fd
+    cdef list _watches
+    cdef Watch watch(self, int fd)
+    cdef update(self, int fd, Watch watch, int before)

@@ -1,0 +1,125 @@
+"""The driver for Linux: epoll(7), level-triggered, and one eventfd(2) for wake-ups."""
+
+from __future__ import annotations
+
+import os
+import select
+
+import cython
+
+from ..core.driver import Driver
+from ..core.scheduler import Runnable, Scheduler
+
+if not cython.compiled:
+    from .._capi import EpollEvents, epoll_wait_for, event_fd, event_mask, event_read, event_write
+
+    EPOLLIN, EPOLLOUT = 1, 4
+
+
+class Watch:
+    """What is to be run when a file is ready."""
+
+    if not cython.compiled:
+        _reader: Runnable | None = None
+        _writer: Runnable | None = None
+
+    def events(self) -> int:
+        """Tell the events to ask for."""
+        return (EPOLLIN if self._reader is not None else 0) | (EPOLLOUT if self._writer is not None else 0)
+
+
+class EpollDriver(Driver):
+    """`_watches` is indexed by file descriptor."""
+
+    name = 'epoll'
+
+    def __init__(self) -> None:
+        if not cython.compiled:
+            self._events = EpollEvents()
+        self._epoll = select.epoll()
+        self._epoll_fd = self._epoll.fileno()
+        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._watches: list[Watch | None] = []
+        self._epoll.register(self._event_fd, EPOLLIN)
+
+    def wait(self, scheduler: Scheduler, timeout: float) -> None:
+        count: cython.int = epoll_wait_for(self._epoll, self._epoll_fd, self._events, timeout)
+        for i in range(count):
+            fd: cython.int = event_fd(self._events, i)
+            if fd == self._event_fd:
+                event_read(fd)
+                continue
+            watch: Watch | None = self.watch(fd)
+            if watch is None:
+                continue
+            mask: cython.int = event_mask(self._events, i)
+            # An error or a hang-up is for whoever is there to meet it.
+            if watch._reader is not None and mask & ~EPOLLOUT:
+                scheduler.push_ready(watch._reader)
+            if watch._writer is not None and mask & ~EPOLLIN:
+                scheduler.push_ready(watch._writer)
+
+    def wake(self) -> None:
+        if self._event_fd >= 0:
+            event_write(self._event_fd)
+
+    def close(self) -> None:
+        if self._event_fd >= 0:
+            fd: cython.int = self._event_fd
+            self._event_fd = -1
+            os.close(fd)
+            self._epoll.close()
+            self._watches = []
+
+    def watch(self, fd: cython.int) -> Watch | None:
+        """Tell what waits for a file."""
+        if 0 <= fd < len(self._watches):
+            return self._watches[fd]
+        return None
+
+    def set_reader(self, fd: int, reader: Runnable | None) -> Runnable | None:
+        watch: Watch = self.watch(fd) or Watch()
+        before: cython.int = watch.events()
+        previous = watch._reader
+        watch._reader = reader
+        try:
+            self.update(fd, watch, before)
+        except OSError:
+            watch._reader = previous
+            raise
+        return previous
+
+    def set_writer(self, fd: int, writer: Runnable | None) -> Runnable | None:
+        watch: Watch = self.watch(fd) or Watch()
+        before: cython.int = watch.events()
+        previous = watch._writer
+        watch._writer = writer
+        try:
+            self.update(fd, watch, before)
+        except OSError:
+            watch._writer = previous
+            raise
+        return previous
+
+    def update(self, fd: cython.int, watch: Watch, before: cython.int) -> None:
+        """Tell the kernel what a file is watched for now."""
+        events: cython.int = watch.events()
+        if events == before:
+            return
+        if events == 0:
+            self._watches[fd] = None
+            try:
+                self._epoll.unregister(fd)
+            except (FileNotFoundError, OSError):  # closed before it was taken out: the kernel has forgotten it
+                pass
+            return
+        if before == 0:
+            self._epoll.register(fd, events)
+        else:
+            try:
+                self._epoll.modify(fd, events)
+            except FileNotFoundError:  # closed and opened again under the same number
+                self._epoll.register(fd, events)
+        while len(self._watches) <= fd:
+            self._watches.append(None)
+        self._watches[fd] = watch

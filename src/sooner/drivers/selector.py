@@ -1,0 +1,77 @@
+"""The portable driver: the standard library's `selectors`, and a socket pair for wake-ups."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+
+from ..core.driver import Driver
+from ..core.scheduler import Runnable, Scheduler
+
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class SelectorDriver(Driver):
+    """Each registered file's data is the pair of what reads and what writes."""
+
+    name = 'selector'
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        self._selector = selector or selectors.DefaultSelector()
+        self._waked, self._waker = socket.socketpair()
+        self._waked.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._waked, _READ, None)
+
+    def wait(self, scheduler: Scheduler, timeout: float) -> None:
+        for key, events in self._selector.select(None if timeout < 0 else timeout):
+            if key.data is None:
+                self._drain()
+                continue
+            reader, writer = key.data
+            if events & _READ and reader is not None:
+                scheduler.push_ready(reader)
+            if events & _WRITE and writer is not None:
+                scheduler.push_ready(writer)
+
+    def wake(self) -> None:
+        try:
+            self._waker.send(b'\0')
+        except (BlockingIOError, OSError):  # full, which wakes just as well, or closed
+            pass
+
+    def _drain(self) -> None:
+        try:
+            while len(self._waked.recv(4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        self._selector.close()
+        self._waked.close()
+        self._waker.close()
+
+    def set_reader(self, fd: int, reader: Runnable | None) -> Runnable | None:
+        previous, writer = self._watched(fd)
+        self._update(fd, reader, writer)
+        return previous
+
+    def set_writer(self, fd: int, writer: Runnable | None) -> Runnable | None:
+        reader, previous = self._watched(fd)
+        self._update(fd, reader, writer)
+        return previous
+
+    def _watched(self, fd: int) -> tuple[Runnable | None, Runnable | None]:
+        key = self._selector.get_map().get(fd)
+        return (None, None) if key is None else key.data
+
+    def _update(self, fd: int, reader: Runnable | None, writer: Runnable | None) -> None:
+        events = (_READ if reader is not None else 0) | (_WRITE if writer is not None else 0)
+        known = fd in self._selector.get_map()
+        if events and known:
+            self._selector.modify(fd, events, (reader, writer))
+        elif events:
+            self._selector.register(fd, events, (reader, writer))
+        elif known:
+            self._selector.unregister(fd)

@@ -1,0 +1,318 @@
+"""Timers: callbacks for a time of the loop's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import sys
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import sooner
+
+
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(loop: Any) -> Iterator[Clock]:
+    """The loop's clock, in the test's hands."""
+    loop.time = clock = Clock()
+    yield clock
+    del loop.time
+
+
+def test_timer_is_a_timer_handle_for_asyncio_too(ours: Any, loop: Any) -> None:
+    for timer in (loop.call_later(9, print), loop.call_at(9, print)):
+        assert type(timer) is sooner.TimerHandle
+        assert isinstance(timer, asyncio.TimerHandle)
+        assert isinstance(timer, asyncio.Handle)
+
+
+def test_when_is_the_time_that_was_asked_for(each: Any, loop: Any, clock: Clock) -> None:
+    assert loop.call_at(1234.5, print).when() == 1234.5
+    assert loop.call_later(5, print).when() == 1005
+    assert loop.call_later(0.25, print).when() == 1000.25
+    assert loop.call_later(True, print).when() == 1001
+
+
+def test_timers_fire_in_order_of_their_time(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[float] = []
+    times = [1000 + offset for offset in range(1, 500)]
+    shuffled = times[:]
+    random.Random(1).shuffle(shuffled)
+    for when in shuffled:
+        loop.call_at(when, fired.append, when)
+    clock.now = 2000
+    turn()
+    assert fired == times
+
+
+def test_timers_of_one_time_fire_in_order_of_creation(ours: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[tuple[float, int]] = []
+    for number in range(300):
+        when = 1000 + number % 3
+        loop.call_at(when, fired.append, (when, number))
+    clock.now = 2000
+    turn()
+    assert fired == sorted(fired)
+    assert len(fired) == 300
+
+
+def test_timer_does_not_fire_before_its_time(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[float] = []
+    loop.call_at(1001, fired.append, 1001)
+    loop.call_at(1002, fired.append, 1002)
+    turn()
+    assert fired == []
+    clock.now = 1001
+    turn()
+    assert fired == [1001]
+    clock.now = 1002.5
+    turn()
+    assert fired == [1001, 1002]
+
+
+def test_timers_of_the_past_fire_in_the_next_turn(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[str] = []
+    loop.call_at(-5, fired.append, 'long ago')
+    loop.call_later(-1, fired.append, 'negative')
+    loop.call_later(-math.inf, fired.append, 'at the beginning of time')
+    loop.call_later(0, fired.append, 'now')
+    turn()
+    assert fired == ['at the beginning of time', 'long ago', 'negative', 'now']
+
+
+def test_what_was_ready_runs_before_timers_that_came_due(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    ran: list[str] = []
+    loop.call_later(0, ran.append, 'timer')
+    loop.call_soon(ran.append, 'soon')
+    turn()
+    assert ran == ['soon', 'timer']
+
+
+def test_timer_made_by_a_timer_waits_for_the_next_turn(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    ran: list[str] = []
+    loop.call_later(0, lambda: loop.call_later(0, ran.append, 'second'))
+    turn()
+    assert ran == []
+    turn()
+    assert ran == ['second']
+
+
+@pytest.mark.parametrize('delay', [math.inf, 1e300, 10**300, sys.float_info.max, 1e10])
+def test_huge_delays_are_accepted_and_never_fire(each: Any, loop: Any, run: Any, delay: float) -> None:
+    timer = loop.call_later(delay, print, 'fired')
+    run(asyncio.sleep(0.001))
+    assert timer.when() >= loop.time()
+    timer.cancel()
+
+
+@pytest.mark.parametrize('method', ['call_later', 'call_at'])
+def test_nan_is_refused(ours: Any, loop: Any, method: str) -> None:
+    with pytest.raises(ValueError, match='NaN'):
+        getattr(loop, method)(math.nan, print)
+    assert loop.statistics().timers == 0
+
+
+@pytest.mark.parametrize('method', ['call_later', 'call_at'])
+@pytest.mark.parametrize('value', [None, '1', b'1', [], 1j, object()])
+def test_what_is_no_time_is_refused(ours: Any, loop: Any, method: str, value: object) -> None:
+    with pytest.raises(TypeError):
+        getattr(loop, method)(value, print)
+    assert loop.statistics().timers == 0
+
+
+def test_number_too_large_for_a_float_is_refused(each: Any, loop: Any) -> None:
+    with pytest.raises(OverflowError):
+        loop.call_later(10**400, print)
+
+
+@pytest.mark.parametrize('method', ['call_later', 'call_at'])
+def test_callback_that_cannot_be_called_is_refused(ours: Any, loop: Any, method: str) -> None:
+    with pytest.raises(TypeError, match=method):
+        getattr(loop, method)(0, 'not a function')
+    assert loop.statistics().timers == 0
+
+
+def test_cancelled_timer_does_not_fire(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[int] = []
+    timers = [loop.call_at(1000 + number, fired.append, number) for number in range(20)]
+    for timer in timers[::2]:
+        timer.cancel()
+    clock.now = 2000
+    turn()
+    assert fired == list(range(1, 20, 2))
+
+
+def test_timer_cancelled_when_it_is_ready_does_not_fire(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[int] = []
+    timers: list[Any] = []
+    timers.append(loop.call_later(0, lambda: timers[1].cancel()))
+    timers.append(loop.call_later(0, fired.append, 1))
+    turn()
+    assert fired == []
+
+
+def test_cancelling_a_timer_that_has_fired_is_harmless(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[int] = []
+    timer = loop.call_later(0, fired.append, 1)
+    other = loop.call_later(1, fired.append, 2)
+    turn()
+    timer.cancel()
+    timer.cancel()
+    clock.now = 1001
+    turn()
+    assert fired == [1, 2]
+    other.cancel()
+    assert timer.cancelled()
+
+
+def test_cancelled_timer_is_forgotten_at_once(ours: Any, loop: Any) -> None:
+    class Argument:
+        pass
+
+    argument = Argument()
+    alive = weakref.ref(argument)
+    timer = loop.call_later(3600, id, argument)
+    gone = weakref.ref(timer)
+    assert loop.statistics().timers == 1
+    timer.cancel()
+    del argument, timer
+    assert loop.statistics().timers == 0
+    assert alive() is None
+    assert gone() is None
+
+
+def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(ours: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    chance = random.Random(7)
+    fired: list[tuple[float, int]] = []
+    expected: dict[int, float] = {}
+    timers: dict[int, Any] = {}
+    number = 0
+    for _ in range(3000):
+        if timers and chance.random() < 0.45:
+            victim = chance.choice(list(timers))
+            timers.pop(victim).cancel()
+            del expected[victim]
+        else:
+            when = 1000 + chance.randrange(100)
+            timers[number] = loop.call_at(when, fired.append, (when, number))
+            expected[number] = when
+            number += 1
+        assert loop.statistics().timers == len(timers)
+    for now in (1020, 1021, 1099):
+        clock.now = now
+        turn()
+        assert fired == sorted((when, number) for number, when in expected.items() if when <= now)
+    assert loop.statistics().timers == 0
+
+
+def test_a_million_timers_are_held_and_let_go(loop: Any) -> None:
+    count = 1_000_000 if sooner.build_info().compiled else 100_000
+    call_at = loop.call_at
+    timers = [call_at(1e9 + (number * 7919) % count, int) for number in range(count)]
+    assert loop.statistics().timers == count
+    for timer in timers[::2]:
+        timer.cancel()
+    assert loop.statistics().timers == count // 2
+    for timer in reversed(timers):
+        timer.cancel()
+    assert loop.statistics().timers == 0
+
+
+def test_sleep_wakes_in_order(each: Any, loop: Any, run: Any) -> None:
+    woken: list[float] = []
+
+    async def sleeper(delay: float) -> None:
+        await asyncio.sleep(delay)
+        woken.append(delay)
+
+    async def main() -> None:
+        await asyncio.gather(*map(sleeper, (0.003, 0.001, 0.002)))
+
+    run(main())
+    assert woken == [0.001, 0.002, 0.003]
+
+
+def test_closing_the_loop_forgets_timers_and_cancelling_them_later_is_harmless(ours: Any) -> None:
+    loop = ours.make_loop()
+    timers = [loop.call_later(number, print) for number in range(10)]
+    loop.close()
+    assert loop.statistics().timers == 0
+    for timer in timers:
+        timer.cancel()
+    with pytest.raises(RuntimeError, match='Event loop is closed'):
+        loop.call_later(1, print)
+    with pytest.raises(RuntimeError, match='Event loop is closed'):
+        loop.call_at(1, print)
+
+
+def test_timers_compare_by_time(each: Any, loop: Any) -> None:
+    early, late = loop.call_at(1e9, print), loop.call_at(2e9, print)
+    twin = each.TimerHandle(1e9, print, (), loop, early._context if each.is_stock else None)
+    assert early < late
+    assert early <= late
+    assert late > early
+    assert late >= early
+    assert early <= twin
+    assert early >= twin
+    assert early == twin
+    assert early != late
+    assert not early == late  # noqa: SIM201
+    assert hash(early) == hash(1e9)
+    assert (early == 1) is False
+    with pytest.raises(TypeError):
+        early < 1  # noqa: B015
+    for timer in (early, late):
+        timer.cancel()
+
+
+def test_repr_tells_the_time(each: Any, loop: Any) -> None:
+    timer = loop.call_at(4711.5, math.floor)
+    assert repr(timer).startswith('<TimerHandle when=4711.5 floor(')
+    timer.cancel()
+    assert repr(timer).startswith('<TimerHandle cancelled when=4711.5')
+
+
+def test_loop_keeps_waiting_for_a_clock_that_stands_still(ours: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[int] = []
+    loop.call_at(1000.001, fired.append, 1)
+    for _ in range(5):
+        turn()
+    assert fired == []
+    clock.now = 1001
+    turn()
+    assert fired == [1]
+
+
+def test_clock_that_goes_backwards_delays_timers(each: Any, loop: Any, clock: Clock, turn: Any) -> None:
+    fired: list[int] = []
+    loop.call_later(1, fired.append, 1)
+    clock.now = 500
+    turn()
+    assert fired == []
+    loop.call_later(1, fired.append, 2)
+    clock.now = 1001
+    turn()
+    assert fired == [2, 1]
+
+
+def test_time_is_the_monotonic_clock(ours: Any, loop: Any) -> None:
+    import time
+
+    before = time.monotonic()
+    now = loop.time()
+    assert before <= now <= time.monotonic()
+    assert isinstance(now, float)
