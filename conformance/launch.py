@@ -62,7 +62,9 @@ class Outcome:
 def environment() -> dict[str, str]:
     """The parent's, with this package importable and nothing that would change how asyncio runs."""
     env = {name: value for name, value in os.environ.items() if name not in ('PYTHONASYNCIODEBUG', 'PYTHONDEVMODE')}
-    paths = [str(PROJECT), *filter(None, env.get('PYTHONPATH', '').split(os.pathsep))]
+    # A worker runs in a folder of its own, where a relative entry would mean another place.
+    given = filter(None, env.get('PYTHONPATH', '').split(os.pathsep))
+    paths = [str(PROJECT), *(str(Path(entry).resolve()) for entry in given)]
     env['PYTHONPATH'] = os.pathsep.join(paths)
     return env
 

@@ -23,7 +23,7 @@ import pytest
 import sooner
 from sooner.drivers import DRIVERS
 
-HANG = 60
+HANG = 20
 """Seconds after which a test that hangs ends the run, with the stacks of all threads."""
 
 
@@ -90,9 +90,27 @@ def _expected_build() -> None:
     assert not wrong, f'these modules are not {expected}: {wrong}'
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Let gc.collect() look at what tests make only, not at all that was imported for them."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope='session')
+def _terminal(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The standard error that pytest does not capture."""
+    with request.config.pluginmanager.getplugin('capturemanager').global_and_fixture_disabled():  # type: ignore[union-attr]
+        terminal = os.dup(2)
+    yield terminal
+    os.close(terminal)
+
+
 @pytest.fixture(autouse=True)
-def _no_hang() -> Iterator[None]:
-    faulthandler.dump_traceback_later(HANG, exit=True)
+def _no_hang(_terminal: int) -> Iterator[None]:
+    faulthandler.dump_traceback_later(HANG, exit=True, file=_terminal)
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -30,7 +30,8 @@ SHORT = Plan(rounds=1, seconds=0.0, samples=1)
 @pytest.fixture(autouse=True)
 def workers_find_sooner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers find sooner, and modules that a test puts into its directory."""
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(Path(sooner.__file__).parents[1]), str(tmp_path)]))
+    paths = filter(None, [str(Path(sooner.__file__).parents[1]), str(tmp_path), os.environ.get('PYTHONPATH')])
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(paths))
     monkeypatch.setenv('COLUMNS', '200')
 
 

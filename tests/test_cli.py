@@ -16,8 +16,10 @@ import pytest
 
 import sooner
 
+# Processes find sooner where the tests have found it.
+PYTHONPATH = os.pathsep.join(filter(None, [str(Path(sooner.__file__).parents[1]), os.environ.get('PYTHONPATH')]))
 ENVIRONMENT = os.environ | {
-    'PYTHONPATH': str(Path(sooner.__file__).parents[1]),
+    'PYTHONPATH': PYTHONPATH,
     'COLUMNS': '200',
     'PYTHONDONTWRITEBYTECODE': '1',
 }

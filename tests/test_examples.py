@@ -39,7 +39,8 @@ EXPECTED = {'future_event_loop': EVENT_LOOP, 'future_await': AWAIT, 'future_call
 
 
 def output_of(*arguments: str | Path) -> str:
-    environment = os.environ | {'PYTHONPATH': str(Path(sooner.__file__).parents[1])}
+    paths = filter(None, [str(Path(sooner.__file__).parents[1]), os.environ.get('PYTHONPATH')])
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join(paths)}
     # Warnings are errors: an example must not teach what is deprecated.
     command = [sys.executable, '-W', 'error', *map(str, arguments)]
     done = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import warnings
 from asyncio import base_events
@@ -48,9 +47,7 @@ class Loop(  # type: ignore[misc]
         """Make a loop with a driver: itself, or its name, or None for the best one here."""
         super().__init__(driver if isinstance(driver, Driver) else new_driver(driver))
         loops.add(self)
-        self.set_debug(
-            sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get('PYTHONASYNCIODEBUG')))
-        )
+        self.set_debug(asyncio.coroutines._is_debug_mode())  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return (

@@ -36,12 +36,15 @@ cdef extern from "capi.h":
     # methods.h
     int copy_methods(object cls, object base) except -1
     bint same_method(object, object)
+    int set_attribute "PyObject_GenericSetAttr" (object, object name, object value) except -1
+    int delete_attribute(object, object name) except -1
 
     # context.h
     object copy_context "PyContext_CopyCurrent" ()
     object snapshot_context()
     object context_call(object context, bint shared, object callback, object args)
     object context_call1(object context, bint shared, object callback, object arg)
+    object failed_context(object context)
 
     # coroutine.h
     enum: YIELDED

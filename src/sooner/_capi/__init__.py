@@ -32,11 +32,13 @@ __all__ = [
     'copy_context',
     'coro_send',
     'coro_throw',
+    'delete_attribute',
     'epoll_wait_for',
     'event_fd',
     'event_mask',
     'event_read',
     'event_write',
+    'failed_context',
     'forget_stop_iteration',
     'identity_hash',
     'indivisible',
@@ -52,6 +54,7 @@ __all__ = [
     'ring_push_front',
     'same_method',
     'sent_status',
+    'set_attribute',
     'set_stop_iteration',
     'show_references',
     'snapshot_context',
@@ -153,6 +156,10 @@ def same_method(one: object, other: object) -> bool:
     return one is other
 
 
+set_attribute = object.__setattr__
+delete_attribute = object.__delattr__
+
+
 def copy_methods(cls: type, base: type) -> None:
     """Compiled, make what a class inherits from a base written in C its own."""
 
@@ -175,6 +182,11 @@ def context_call(context: Context, shared: bool, callback: Any, args: tuple[Any,
 def context_call1(context: Context, shared: bool, callback: Any, arg: Any) -> BaseException | None:
     """Call with one argument, as context_call()."""
     return context_call(context, shared, callback, (arg,))
+
+
+def failed_context(context: Context) -> Context:
+    """Return the context in which the last call in this shared one ran, after that raised."""
+    return context
 
 
 # Coroutines.

@@ -52,6 +52,11 @@ static PyObject *sooner_enterable(PyObject *snapshot) {
     return scratch;
 }
 
+/* The context of the last call in a shared one that failed. */
+SOONER_STATIC PyObject *sooner_failed;
+
+#define failed_context(context) Py_NewRef(sooner_failed ? sooner_failed : (context))
+
 /* Calls return the exception instead of raising it, and None when there is none. */
 CYTHON_UNUSED static PyObject *sooner_call(PyObject *context, int shared, PyObject *callback, PyObject *const *args, size_t count) {
     PyObject *result;
@@ -61,9 +66,11 @@ CYTHON_UNUSED static PyObject *sooner_call(PyObject *context, int shared, PyObje
         return PyErr_GetRaisedException();
     }
     result = PyObject_Vectorcall(callback, args, count, NULL);
-    if (result == NULL)
+    if (result == NULL) {
         result = PyErr_GetRaisedException();
-    else
+        if (shared)
+            Py_XSETREF(sooner_failed, Py_NewRef(context));
+    } else
         Py_SETREF(result, Py_NewRef(Py_None));
     if (PyContext_Exit(context)) {   /* it left our context, or entered another and stayed */
         PyObject *error = PyErr_GetRaisedException();

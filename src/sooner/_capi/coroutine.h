@@ -30,7 +30,10 @@ CYTHON_UNUSED static PyObject *coro_throw(PyObject *context, PyObject *coro, PyO
         sooner_sent = RAISED;
         return PyErr_GetRaisedException();
     }
-    PyObject *result = PyObject_CallMethod(coro, "throw", "O", exc);
+    static PyObject *name;
+    if (name == NULL)
+        name = PyUnicode_InternFromString("throw");
+    PyObject *result = name ? PyObject_CallMethodOneArg(coro, name, exc) : NULL;
     if (result == NULL) {
         result = PyErr_GetRaisedException();
         status = RAISED;

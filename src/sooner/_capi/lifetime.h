@@ -100,11 +100,11 @@ CYTHON_UNUSED static void sooner_recycle(PyTypeObject *type) {
 CYTHON_UNUSED static void sooner_dealloc(PyObject *object) {
     if (SOONER_FLAG(object) && PyObject_CallFinalizerFromDealloc(object))
         return;
-    if (SOONER_ATTRIBUTES(object) != NULL) {
-        PyObject_GC_UnTrack(object);
-        Py_CLEAR(SOONER_ATTRIBUTES(object));
-    }
+    PyObject_GC_UnTrack(object);
+    Py_TRASHCAN_BEGIN(object, sooner_dealloc)   /* a long chain of futures must not overflow the C stack */
+    Py_CLEAR(SOONER_ATTRIBUTES(object));
     sooner_recycled.dealloc(object);
+    Py_TRASHCAN_END
 }
 
 CYTHON_UNUSED static int sooner_traverse(PyObject *object, visitproc visit, void *arg) {

@@ -33,3 +33,5 @@ CYTHON_UNUSED static int copy_methods(PyObject *cls, PyObject *base) {
     PyType_Modified(type);
     return 0;
 }
+
+#define delete_attribute(object, name) PyObject_GenericSetAttr(object, name, NULL)

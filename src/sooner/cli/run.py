@@ -113,11 +113,10 @@ def _run_command(command: str) -> int:
     if sys.version_info >= (3, 14):
         command = textwrap.dedent(command)
     code = compile(command, '<string>', 'exec', dont_inherit=True)
-    if sys.version_info >= (
-        3,
-        13,
-    ):  # from then on tracebacks show the lines of a command, but warnings of its compilation do not
-        linecache.cache['<string>'] = (len(command), None, command.splitlines(keepends=True), '<string>')
+    # From 3.13 on tracebacks show the lines of a command. This is how python itself registers them.
+    if sys.version_info >= (3, 13):
+        key: Any = code if sys.version_info >= (3, 14) else '<string>'
+        linecache._register_code(key, command, '<string>')  # type: ignore[attr-defined]
     exec(code, _new_main_module())
     return 0
 

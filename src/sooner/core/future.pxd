@@ -24,8 +24,7 @@ cdef class Future(Runnable):
     cdef object _first, _first_context
     cdef list _others
     cdef public object _source_traceback
-    cdef signed char _status, _last_words
-    cdef bint _native, _blocking, _shared
+    cdef signed char _status, _last_words, _native, _blocking, _shared  # of one byte: a future is small
     cdef void *_attributes
     cdef object __weakref__
     cdef bind(self, loop)
@@ -39,7 +38,7 @@ cdef class Future(Runnable):
     cdef schedule_callbacks(self)
     cdef run_callbacks(self, Scheduler scheduler)
     cdef run_entry(self, Scheduler scheduler, entry)
-    cdef report(self, Scheduler scheduler, BaseException exc, callback, context)
+    cdef report(self, Scheduler scheduler, BaseException exc, callback, context, bint shared)
     cdef add_callback(self, callback, context)
     cdef add_waiter(self, Runnable task)
     cdef list entries(self)

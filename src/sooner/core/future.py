@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import reprlib
 import sys
+import warnings
 from asyncio import base_futures
 from collections.abc import Callable, Generator
 from contextvars import Context
@@ -43,6 +44,7 @@ InvalidStateError: Any = cython.declare(object, asyncio.InvalidStateError)
 _Future: Any = cython.declare(object, asyncio.Future)
 _STATES: Any = cython.declare(tuple, ('PENDING', 'CANCELLED', 'FINISHED'))
 _WRAPS_STOP_ITERATION: Any = cython.declare(bool, sys.version_info >= (3, 12))
+_WARNS_OF_THREE_PARTS: Any = cython.declare(bool, sys.version_info >= (3, 12))
 
 
 class Future(Runnable):
@@ -205,7 +207,9 @@ class Future(Runnable):
     def check_initialized(self) -> None:
         """Raise RuntimeError if the future has no loop, because __init__() was not called."""
         if self._loop is None:
-            raise RuntimeError(f'{type(self).__name__} object is not initialized: call super().__init__()')
+            raise RuntimeError(
+                f'Future object is not initialized. {type(self).__name__}.__init__() has to call super().__init__()'
+            )
 
     def check_pending(self) -> None:
         """Raise InvalidStateError if the future is done."""
@@ -270,7 +274,7 @@ class Future(Runnable):
                 scheduler.set_current(None)
                 exc = context_call1(context, self._shared, callback, self)
                 if exc is not None:
-                    self.report(scheduler, exc, callback, context)
+                    self.report(scheduler, exc, callback, context, self._shared)
             return
         entries = self.entries()
         self.set_entries([])
@@ -294,12 +298,16 @@ class Future(Runnable):
         scheduler.set_current(None)
         exc = context_call1(context, shared, callback, self)
         if exc is not None:
-            self.report(scheduler, exc, callback, context)
+            self.report(scheduler, exc, callback, context, shared)
 
-    def report(self, scheduler: Scheduler, exc: BaseException, callback: Any, context: Any) -> None:
+    def report(
+        self, scheduler: Scheduler, exc: BaseException, callback: Any, context: Any, shared: cython.bint
+    ) -> None:
         """Report the exception of a callback, by the handle that it would have had."""
         handle: Handle = Handle.__new__(Handle)
         fill_handle(handle, self._loop, callback, (self,), context)
+        if shared:
+            handle.adopt_context()
         scheduler.report(exc, handle)
 
     def add_callback(self, callback: Any, context: Any) -> None:
@@ -419,11 +427,15 @@ class Future(Runnable):
 
     @property
     def _asyncio_future_blocking(self) -> bool:
-        return self._blocking
+        return self._blocking != 0
 
     @_asyncio_future_blocking.setter
     def _asyncio_future_blocking(self, value: bool) -> None:
         self._blocking = value
+
+    @_asyncio_future_blocking.deleter
+    def _asyncio_future_blocking(self) -> None:
+        raise AttributeError('_asyncio_future_blocking cannot be deleted')
 
     @property
     def _asyncio_awaited_by(self) -> set[Any] | None:
@@ -439,6 +451,10 @@ class Future(Runnable):
         if value:
             raise ValueError('_log_traceback can only be set to False')
         self._last_words &= ~UNRETRIEVED
+
+    @_log_traceback.deleter
+    def _log_traceback(self) -> None:
+        raise AttributeError('_log_traceback cannot be deleted')
 
     def _make_cancelled_error(self) -> BaseException:
         """Return the CancelledError to raise for this future."""
@@ -487,6 +503,12 @@ class FutureIterator:
         """Raise an exception where the future is awaited; it may be given in three parts, as to generator.throw()."""
         if traceback is not None and not isinstance(traceback, TracebackType):
             raise TypeError('throw() third argument must be a traceback object')
+        if _WARNS_OF_THREE_PARTS and (value is not None or traceback is not None):
+            warnings.warn(
+                'the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.',
+                DeprecationWarning,
+                stacklevel=2 if not cython.compiled else 1,
+            )
         if isinstance(kind, type) and issubclass(kind, BaseException):
             if isinstance(value, kind):
                 exc: BaseException = value

@@ -1,14 +1,20 @@
-from .._capi cimport context_call, recycle, reusable, snapshot_context
+from .._capi cimport context_call, failed_context, recycle, reusable, snapshot_context
 from .scheduler cimport CLOSED, WAITING, Runnable, Scheduler
 
 cdef class Handle(Runnable):
-    cdef object _loop, _callback, _context
-    cdef tuple _args
-    cdef bint _cancelled, _shared
+    cdef readonly object _loop, _callback
+    cdef object _context
+    cdef tuple _arguments
+    cdef readonly bint _cancelled
+    cdef bint _shared
+    cdef str _description
     cdef Handle _next
     cdef public object _source_traceback
     cdef object __weakref__
     cdef object own_context(self)
+    cdef adopt_context(self)
+    cdef forget(self)
+    cdef str describe(self)
 
 cdef class TimerHandle(Handle):
     cdef double _when
@@ -18,4 +24,5 @@ cdef class TimerHandle(Handle):
 
 cdef Handle new_handle(Scheduler scheduler, callback, tuple args, context)
 cdef fill_handle(Handle handle, loop, callback, tuple args, context)
+cdef str describe_callback(Handle handle)
 cdef failure_context(Handle handle, BaseException exc)

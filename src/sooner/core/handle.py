@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
 import cython
 
+from .debug import creation_stack
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:
-    from .._capi import context_call, reusable, snapshot_context
+    from .._capi import context_call, failed_context, reusable, snapshot_context
 
 _Handle: Any = cython.declare(object, asyncio.Handle)
 _TimerHandle: Any = cython.declare(object, asyncio.TimerHandle)
 _format_callback: Any = cython.declare(object, asyncio.format_helpers._format_callback_source)  # type: ignore[attr-defined]
+_HIDES_ARGUMENTS: Any = cython.declare(bool, 'debug' in inspect.signature(_format_callback).parameters)
 
 
 class Handle(Runnable):
     """A callback with its arguments and its context, to be run once, or each time that a file is ready.
 
-    `_args` is None for no arguments. `_shared` tells that `_context` is a snapshot that must not be entered itself.
+    `_arguments` is None for none. `_description` is what repr() said of it in debug mode when it was cancelled.
+    `_shared` tells that `_context` is a snapshot that must not be entered itself.
     """
 
     if not cython.compiled:
         _loop: Any = None
         _callback: Any = None
-        _args: Any = None
+        _arguments: Any = None
         _context: Any = None
         _cancelled: bool = False
         _shared: bool = False
         _next: Handle | None = None
         _source_traceback: Any = None
+        _description: str | None = None
 
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
     ) -> None:
         fill_handle(self, loop, callback, tuple(args) if args else None, context)
+        if loop.get_debug():
+            self._source_traceback = creation_stack()
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -48,8 +55,14 @@ class Handle(Runnable):
     def cancel(self) -> None:
         """Do not run the callback, if it has not run yet. Drops what it holds."""
         if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None
+            self.forget()
+
+    def forget(self) -> None:
+        """Be cancelled."""
+        self._cancelled = True
+        if self._source_traceback is not None:
+            self._description = self.describe()
+        self._callback = self._arguments = None
 
     def cancelled(self) -> bool:
         """Tell whether cancel() was called."""
@@ -67,25 +80,38 @@ class Handle(Runnable):
             self._context = self._context.copy()
         return self._context
 
+    def adopt_context(self) -> None:
+        """After the callback failed, have the context that it ran in, with what it set there."""
+        self._context = failed_context(self._context)
+        self._shared = False
+
     def run(self, scheduler: Scheduler) -> None:
         if not self._cancelled:
             scheduler.set_current(None)
-            exc = context_call(self._context, self._shared, self._callback, self._args)
+            exc = context_call(self._context, self._shared, self._callback, self._arguments)
             if exc is not None:
+                if self._shared:
+                    self.adopt_context()
                 scheduler.report(exc, self)
         if reusable(self) and scheduler._spares < 256 and type(self) is Handle and not scheduler._indirect:
-            self._callback = self._args = self._context = self._source_traceback = None
+            self._callback = self._arguments = self._context = self._source_traceback = self._description = None
             self._next = cython.cast(Handle, scheduler._spare)
             scheduler._spare = self
             scheduler._spares += 1
 
     def _run(self) -> None:
         """Run the callback now; an exception goes to the loop's exception handler."""
-        exc = context_call(self._context, self._shared, self._callback, self._args)
+        exc = context_call(self._context, self._shared, self._callback, self._arguments)
         if exc is not None:
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise exc
+            if self._shared:
+                self.adopt_context()
             self._loop.call_exception_handler(failure_context(self, exc))
+
+    @property
+    def _args(self) -> tuple[Any, ...] | None:
+        return None if self._cancelled else self._arguments or ()
 
     def _repr_info(self) -> list[str]:
         """Say what repr() shows: asyncio's words, in asyncio's order."""
@@ -93,14 +119,17 @@ class Handle(Runnable):
         if self._cancelled:
             info.append('cancelled')
         if self._callback is not None:
-            info.append(_format_callback(self._callback, self._args or ()))
+            info.append(describe_callback(self))
         if self._source_traceback:
             frame = list(self._source_traceback).pop()
             info.append(f'created at {frame[0]}:{frame[1]}')
         return info
 
-    def __repr__(self) -> str:
+    def describe(self) -> str:
         return f'<{" ".join(self._repr_info())}>'
+
+    def __repr__(self) -> str:
+        return self._description or self.describe()
 
 
 class TimerHandle(Handle):
@@ -124,7 +153,7 @@ class TimerHandle(Handle):
         loop: Any,
         context: Context | None = None,
     ) -> None:
-        fill_handle(self, loop, callback, tuple(args) if args else None, context)
+        Handle.__init__(self, callback, args, loop, context)
         self._when = when
         self._index = -1
 
@@ -144,14 +173,14 @@ class TimerHandle(Handle):
     def cancel(self) -> None:
         """Do not run the callback, if it has not run yet. The loop forgets the timer at once."""
         if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None
+            self.forget()
             if self._index >= 0:
                 self._timers.discard(self)
 
     def _repr_info(self) -> list[str]:
         info = Handle._repr_info(self)
-        info.insert(2 if self._cancelled else 1, f'when={self._when}')
+        when: Any = int(self._when) if self._when.is_integer() else self._when
+        info.insert(2 if self._cancelled else 1, f'when={when}')
         return info
 
     def __hash__(self) -> int:
@@ -164,7 +193,7 @@ class TimerHandle(Handle):
         return (
             self._when == timer._when
             and self._callback == timer._callback
-            and self._args == timer._args
+            and self._arguments == timer._arguments
             and self._cancelled == timer._cancelled
         )
 
@@ -187,7 +216,7 @@ def fill_handle(
     """Give a new handle what it runs."""
     handle._loop = loop
     handle._callback = callback
-    handle._args = args
+    handle._arguments = args
     handle._shared = context is None
     handle._context = snapshot_context() if context is None else context
 
@@ -205,7 +234,7 @@ def new_handle(
         handle = Handle.__new__(Handle)
         handle._loop = scheduler
     handle._callback = callback
-    handle._args = args
+    handle._arguments = args
     handle._shared = context is None
     handle._context = snapshot_context() if context is None else context
     handle._cancelled = False
@@ -213,9 +242,16 @@ def new_handle(
     return handle
 
 
+def describe_callback(handle: Handle) -> str:
+    """Say what is called, as asyncio says it: where asyncio hides the arguments unless it is in debug mode, so."""
+    if not _HIDES_ARGUMENTS:
+        return str(_format_callback(handle._callback, handle._arguments or ()))
+    return str(_format_callback(handle._callback, handle._arguments or (), debug=handle._source_traceback is not None))
+
+
 def failure_context(handle: Handle, exc: BaseException) -> dict[str, Any]:
     """Describe a callback's exception for call_exception_handler()."""
-    callback = _format_callback(handle._callback, handle._args or ())
+    callback = describe_callback(handle)
     context = {'message': f'Exception in callback {callback}', 'exception': exc, 'handle': handle}
     if handle._source_traceback:
         context['source_traceback'] = handle._source_traceback

@@ -1,4 +1,15 @@
-from .._capi cimport copy_methods, monotonic, ring_clear, ring_len, ring_pop, ring_push, same_method, tasks_len
+from .._capi cimport (
+    copy_methods,
+    delete_attribute,
+    monotonic,
+    ring_clear,
+    ring_len,
+    ring_pop,
+    ring_push,
+    same_method,
+    set_attribute,
+    tasks_len,
+)
 from .driver cimport Driver
 from .future cimport Future, forget_value, new_future
 from .handle cimport Handle, TimerHandle, failure_context, fill_handle, new_handle

@@ -29,7 +29,18 @@ from .task import Task
 from .timers import Timers
 
 if not cython.compiled:
-    from .._capi import copy_methods, monotonic, ring_clear, ring_len, ring_pop, ring_push, same_method, tasks_len
+    from .._capi import (
+        copy_methods,
+        delete_attribute,
+        monotonic,
+        ring_clear,
+        ring_len,
+        ring_pop,
+        ring_push,
+        same_method,
+        set_attribute,
+        tasks_len,
+    )
     from .future import forget_value, new_future
     from .handle import failure_context, fill_handle, new_handle
     from .scheduler import CLOSED, FORKED, OPEN, WAITING
@@ -89,12 +100,12 @@ class LoopCore(Scheduler):
     # What users may replace.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        set_attribute(self, name, value)
         if name == 'call_soon' or name == 'time':
             self.notice_attribute(name, True)
 
     def __delattr__(self, name: str) -> None:
-        object.__delattr__(self, name)
+        delete_attribute(self, name)
         if name == 'call_soon' or name == 'time':
             self.notice_attribute(name, False)
 
@@ -197,6 +208,7 @@ class LoopCore(Scheduler):
             task.start_eagerly()
         else:
             task.schedule()
+            task.register()
         return task
 
     def create_task_by_factory(self, coro: Any, name: Any, context: Context | None, kwargs: dict[str, Any]) -> Any:

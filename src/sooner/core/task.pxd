@@ -25,7 +25,9 @@ cdef class Task(Future):
     cdef readonly bint _must_cancel
     cdef int _cancel_requests
     cdef start(self, coro, name, context)
+    cdef register(self)
     cdef unregister(self)
+    cdef complain(self, Scheduler scheduler)
     cdef schedule(self)
     cdef start_eagerly(self)
     cdef due_cancellation(self, BaseException exc)

@@ -95,9 +95,10 @@ class Task(Future):
             self.start_eagerly()
         else:
             self.schedule()
+            self.register()
 
     def start(self, coro: Any, name: Any, context: Context | None) -> None:
-        """Take what runs, and be known to the loop."""
+        """Take what runs."""
         global _last_number
         if not is_coroutine(coro) and not asyncio.iscoroutine(coro):
             raise TypeError(f'a coroutine was expected, got {coro!r}')
@@ -107,6 +108,9 @@ class Task(Future):
         _last_number += 1
         self._number = _last_number
         self._name = None if name is None else str(name)
+
+    def register(self) -> None:
+        """Be known to the loop, and held by it if it is one of ours."""
         if self._native:
             tasks_add(cython.cast(Scheduler, self._loop)._tasks, self._link, self)
             cython.cast(Scheduler, self._loop)._tasks_created += 1
@@ -170,12 +174,16 @@ class Task(Future):
         self._last_words &= ~UNRETRIEVED
         if self._status != PENDING:
             return False
-        self._cancel_requests += 1
-        waiting = self._waiting
-        if waiting is not None and cancel_future(waiting, msg):
-            return True  # and so ready, to be given its CancelledError
-        self._must_cancel = True
-        self._value = msg
+        task: Task = self
+        while True:
+            task._cancel_requests += 1
+            waiting = task._waiting
+            if type(waiting) is not Task or cython.cast(Task, waiting)._status != PENDING:
+                break
+            task = cython.cast(Task, waiting)  # down a chain of any length
+        if waiting is None or not cancel_future(waiting, msg):
+            task._must_cancel = True
+            task._value = msg
         return True
 
     def cancelling(self) -> int:
@@ -202,6 +210,8 @@ class Task(Future):
     def run(self, scheduler: Scheduler) -> None:
         """Make one step; once the coroutine is over, run the callbacks."""
         if self._status != PENDING:
+            if self._last_words & UNFINISHED:
+                self.complain(scheduler)
             self.run_callbacks(scheduler)
             return
         exc: BaseException | None = None
@@ -216,6 +226,13 @@ class Task(Future):
             exc = self.due_cancellation(exc)
         scheduler.set_current(self)
         self.resume(self._task_context, exc)
+
+    def complain(self, scheduler: Scheduler) -> None:
+        """Report that somebody finished the future that this task is, with set_result() of its base class."""
+        self._last_words &= ~UNFINISHED
+        self.unregister()
+        error = asyncio.InvalidStateError(f'__step(): already done: {self!r}')
+        self.report(scheduler, error, self._step, self._task_context, False)
 
     def _step(self, exc: BaseException | None = None) -> None:
         """Make one step as a callback, in the context of the task."""
@@ -252,6 +269,7 @@ class Task(Future):
 
     def start_eagerly(self) -> None:
         """Make the first step now, inside of whatever runs."""
+        self.register()
         loop = self._loop
         if self._native:
             previous = cython.cast(Scheduler, loop).swap_current(self)
@@ -383,6 +401,10 @@ class Task(Future):
         else:
             self._last_words &= ~UNFINISHED
 
+    @_log_destroy_pending.deleter
+    def _log_destroy_pending(self) -> None:
+        raise AttributeError('_log_destroy_pending cannot be deleted')
+
 
 def cancel_future(future: Any, msg: Any) -> bool:
     """Cancel any future, of whatever class."""
@@ -409,7 +431,7 @@ def swap_foreign_task(loop: Any, task: Any) -> Any:
 
 
 def new_task(scheduler: Scheduler, coro: Any, name: Any, context: Context | None) -> Task:
-    """Make a task of a loop of ours that has not been scheduled yet."""
+    """Make a task of a loop of ours that is neither scheduled nor registered yet."""
     task: Task = Task.__new__(Task)
     task._loop = scheduler
     task._native = True

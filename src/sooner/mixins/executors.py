@@ -81,7 +81,7 @@ class Executors(LoopCore):
                 await ended
         except TimeoutError:
             warnings.warn(
-                f'The executor did not finish joining its threads within {timeout} seconds.',
+                f'The executor did not finishing joining its threads within {timeout} seconds.',
                 RuntimeWarning,
                 stacklevel=2,
             )
