@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ._source import COMPILED_MODULES
 from ._version import __version__
+from .core.scheduler import CYTHON
 from .drivers import new_driver
 
 
@@ -30,18 +31,16 @@ class BuildInfo:
 def build_info() -> BuildInfo:
     """Tell which files, compiled or not, and which driver are in use."""
     modules = {}
-    cython = None
     for name in COMPILED_MODULES:
         module = importlib.import_module(name)
         modules[name] = module.__file__ or ''
-        cython = getattr(module, '__cython_version__', cython)
     driver = new_driver()
     driver.close()
     return BuildInfo(
         version=__version__,
         compiled=not any(file.endswith('.py') for file in modules.values()),
         modules=modules,
-        cython=cython,
+        cython=CYTHON and CYTHON.replace('_', '.'),
         python=f'{platform.python_implementation()} {platform.python_version()}',
         driver=driver.name,
     )

@@ -1,7 +1,7 @@
 """Where the hot modules come from: their compiled files, or with SOONER_PURE=1 the .py files beside those.
 
-Uncompiled they need a module named cython, which is not installed with sooner: a stand-in of the few names that they use
-takes its place while they are imported, even if there is one, so that they never depend on what else is installed.
+Uncompiled they need a module named cython, which is not installed with sooner: a stand-in of the few names that they
+use takes its place while they are imported, even if there is one: they never depend on what else is installed.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _warn_if_not_compiled() -> None:
 
 def _import_hot_modules() -> None:
     if os.environ.get('SOONER_PURE', '') not in ('', '0'):
-        sys.meta_path.insert(0, _SourceFinder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _SourceFinder)
     else:
         _warn_if_not_compiled()
     real = sys.modules.get('cython')

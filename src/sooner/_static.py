@@ -16,5 +16,5 @@ class Future(asyncio.Future[T]):
     """A result that is not there yet."""
 
 
-class Task(asyncio.Task[T]):  # type: ignore[type-var]
+class Task(asyncio.Task[T]):
     """A coroutine that runs in an event loop."""

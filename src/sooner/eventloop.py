@@ -7,13 +7,14 @@ import logging
 import sys
 import warnings
 from asyncio import base_events
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
+from .core.driver import Driver
 from .core.loop import LoopCore, adopt_methods
 from .core.registry import loops
-from .drivers import Driver, new_driver
+from .drivers import new_driver
 from .mixins.asyncgens import AsyncGenerators
 from .mixins.exceptions import ExceptionHandling
 from .mixins.executors import Executors
@@ -29,8 +30,8 @@ _ORIGIN_DEPTH = 10
 _FACTORIES_TAKE_NAMES = sys.version_info >= (3, 14)
 """Before, asyncio sets the name of what the factory made."""
 
-_set_running_loop = asyncio._set_running_loop  # type: ignore[attr-defined]
-_get_running_loop = asyncio._get_running_loop  # type: ignore[attr-defined]
+_set_running_loop = asyncio._set_running_loop
+_get_running_loop = asyncio._get_running_loop
 _stop_when_done = base_events._run_until_complete_cb  # type: ignore[attr-defined]  # anyio looks for this very function
 
 logger = logging.getLogger('asyncio')
@@ -62,22 +63,20 @@ class Loop(  # type: ignore[misc]
         self.notice_replacements()
         hooks = sys.get_asyncgen_hooks()
         depth = sys.get_coroutine_origin_tracking_depth()
-        catching = False
         try:
             if self.get_debug():
                 sys.set_coroutine_origin_tracking_depth(_ORIGIN_DEPTH)
             sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
-            catching = self._catch_signals()
+            self._catch_signals()
             _set_running_loop(self)
             self.run_turns()
         finally:
             _set_running_loop(None)
-            if catching:
-                self._release_wakeup()
+            self._release_wakeup()
             sys.set_asyncgen_hooks(*hooks)
             sys.set_coroutine_origin_tracking_depth(depth)
 
-    def run_until_complete(self, future: Awaitable[T]) -> T:
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Run until an awaitable is done; return its result, or raise its exception.
 
         A coroutine is run by a task. RuntimeError if the loop was stopped before.
@@ -85,7 +84,7 @@ class Loop(  # type: ignore[misc]
         self._check_closed()
         self._check_running()
         ours = not asyncio.isfuture(future)
-        waited: Any = asyncio.ensure_future(future, loop=self)
+        waited: Any = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
         if ours:
             waited._log_destroy_pending = False  # that it did not finish is said below
         waited.add_done_callback(_stop_when_done)
@@ -115,7 +114,7 @@ class Loop(  # type: ignore[misc]
             logger.debug('Close %r', self)
         self._close_signals()
         for task in self.drop_everything():
-            asyncio.tasks._register_task(task)  # type: ignore[attr-defined]  # pending for ever, but known
+            asyncio.tasks._register_task(task)  # pending for ever, but known
         self._driver.close()
         self._abandon_executor()
 

@@ -12,7 +12,7 @@ from .eventloop import new_event_loop
 T = TypeVar('T')
 
 
-class Runner(asyncio.Runner):
+class Runner(asyncio.Runner):  # type: ignore[misc]  # final to type checkers alone
     """asyncio.Runner, with sooner's loop unless loop_factory says otherwise."""
 
     def __init__(
@@ -33,7 +33,7 @@ def run(
     As asyncio.run(): what is still running at the end is cancelled and awaited, asynchronous generators and the
     default executor are shut down. RuntimeError inside a running loop.
     """
-    if asyncio._get_running_loop() is not None:  # type: ignore[attr-defined]
+    if asyncio._get_running_loop() is not None:
         raise RuntimeError('sooner.run() cannot be called from a running event loop')
     with Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main, context=context)

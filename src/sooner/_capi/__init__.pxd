@@ -7,6 +7,8 @@ cdef extern from "capi.h":
     bint reusable(object)
     Py_hash_t identity_hash(object)
     double monotonic()
+    double as_double "PyFloat_AsDouble" (object) except? -1.0
+    object cython_version()
 
     # ring.h
     ctypedef struct Ring:

@@ -6,6 +6,7 @@ Here they are in Python, with the same meaning, for the uncompiled package.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -26,12 +27,14 @@ __all__ = [
     'Ring',
     'TaskLink',
     'TaskList',
+    'as_double',
     'context_call',
     'context_call1',
-    'copy_methods',
     'copy_context',
+    'copy_methods',
     'coro_send',
     'coro_throw',
+    'cython_version',
     'delete_attribute',
     'epoll_wait_for',
     'event_fd',
@@ -69,6 +72,18 @@ CURRENT_TASK_IN_THREAD = sys.version_info >= (3, 14)
 """Whether asyncio keeps the current task in the thread's state; before, in a dict by loop."""
 
 monotonic = time.monotonic
+
+
+def as_double(value: Any) -> float:
+    """Convert a real number to a float; TypeError if it is none."""
+    return math.ldexp(value, 0)
+
+
+def cython_version() -> str | None:
+    """Tell the version of Cython that compiled this; None if nothing did."""
+    return None
+
+
 identity_hash = object.__hash__
 
 
@@ -139,9 +154,9 @@ def indivisible(cls: type, *names: str) -> None:
 
         def guard(method: Callable[..., Any]) -> Callable[..., Any]:
             @wraps(method)
-            def guarded(*args: Any) -> Any:
+            def guarded(*args: Any, **kwargs: Any) -> Any:
                 with _indivisible_lock:
-                    return method(*args)
+                    return method(*args, **kwargs)
 
             return guarded
 

@@ -39,6 +39,8 @@ CYTHON_UNUSED static void PyErr_SetRaisedException(PyObject *value) {
 
 #define identity_hash(object) ((Py_hash_t)((uintptr_t)(object) >> 4))
 
+#define cython_version() PyUnicode_FromString(CYTHON_ABI)
+
 /* The rule of a version, known when compiled so that the other branch costs nothing. */
 enum {
     CURRENT_TASK_IN_THREAD = PY_VERSION_HEX >= 0x030E0000,

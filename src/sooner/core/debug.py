@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
+from asyncio import format_helpers
 from traceback import StackSummary
 from types import FrameType
-
-from asyncio import format_helpers
 
 _PACKAGE = __name__.partition('.')[0] + '.'
 
@@ -16,5 +15,5 @@ def creation_stack() -> StackSummary:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get('__name__', '').startswith(_PACKAGE):
         frame = frame.f_back
-    stack: StackSummary = format_helpers.extract_stack(frame)  # type: ignore[attr-defined]
+    stack: StackSummary = format_helpers.extract_stack(frame)
     return stack

@@ -40,7 +40,7 @@ cdef class Future(Runnable):
     cdef run_entry(self, Scheduler scheduler, entry)
     cdef report(self, Scheduler scheduler, BaseException exc, callback, context, bint shared)
     cdef add_callback(self, callback, context)
-    cdef add_waiter(self, Runnable task)
+    cdef bint add_waiter(self, Runnable task) except -1
     cdef list entries(self)
     cdef set_entries(self, list entries)
     cdef entry_call(self, entry)

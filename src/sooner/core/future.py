@@ -230,7 +230,9 @@ class Future(Runnable):
         return exc
 
     def fail(self, exc: BaseException) -> None:
-        """Finish with an exception."""
+        """Finish with an exception; InvalidStateError if it is done."""
+        if self._status != PENDING:
+            self.check_pending()
         self._error = exc
         self._traceback = exc.__traceback__
         self._last_words |= UNRETRIEVED
@@ -256,7 +258,10 @@ class Future(Runnable):
         self.set_entries([])
         for entry in entries:
             callback, context = self.entry_call(entry)
-            self._loop.call_soon(callback, self, context=context)
+            if self._native and cython.cast(Scheduler, self._loop).in_other_thread():
+                self._loop.call_soon_threadsafe(callback, self, context=context)
+            else:
+                self._loop.call_soon(callback, self, context=context)
 
     def run(self, scheduler: Scheduler) -> None:
         self.run_callbacks(scheduler)
@@ -336,15 +341,20 @@ class Future(Runnable):
         else:
             self._others.append(entry)
 
-    def add_waiter(self, task: Runnable) -> None:
-        """Run a task of the same loop of ours when done, at once if it is alone."""
+    def add_waiter(self, task: Runnable) -> bool:
+        """Run a task of the same loop when done; return False if this is done already."""
+        if self._first is not None and self._others is None:
+            self._others = []
+        if self._status != PENDING:  # looked at last, as in add_callback()
+            return False
         if self._first is None:
             self._first = task
             self._first_context = None
+        elif self._others is None:
+            return self.add_waiter(task)
         else:
-            if self._others is None:
-                self._others = []
             self._others.append(task)
+        return True
 
     def entries(self) -> list[Any]:
         """Tell who waits: tasks, and tuples of a callback, its context and whether that is shared."""
@@ -388,12 +398,15 @@ class Future(Runnable):
                 context['source_traceback'] = self._source_traceback
             self._loop.call_exception_handler(context)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(f'cannot copy or pickle {type(self).__name__!r} object')
+
     def __repr__(self) -> str:
         return _represent(self)
 
     def _repr_info(self) -> list[str]:
         """Say what repr() shows, in asyncio's words."""
-        return base_futures._future_repr_info(self)  # type: ignore[attr-defined,no-any-return]
+        return base_futures._future_repr_info(self)  # type: ignore[arg-type]
 
     # The private names of asyncio.Future that libraries and debuggers read.
 
@@ -460,7 +473,7 @@ class Future(Runnable):
         """Return the CancelledError to raise for this future."""
         if self._status == CANCELLED:
             return self.failure()
-        return CancelledError() if self._value is None else CancelledError(self._value)
+        return CancelledError() if self._value is None else CancelledError(self._value)  # type: ignore[no-any-return]
 
 
 def same_entry(one: Any, other: Any) -> bool:
@@ -546,4 +559,4 @@ if cython.compiled:
     recycle_future(Future, _sample, cython.cast(Future, _sample)._last_words, cython.cast(Future, _sample)._attributes)
     del _sample
 else:
-    indivisible(Future, 'finish', 'add_callback', 'add_waiter')
+    indivisible(Future, 'set_result', 'fail', 'request_cancel', 'add_callback', 'add_waiter')

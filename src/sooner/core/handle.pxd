@@ -17,7 +17,7 @@ cdef class Handle(Runnable):
     cdef str describe(self)
 
 cdef class TimerHandle(Handle):
-    cdef double _when
+    cdef readonly double _when
     cdef long long _sequence
     cdef Py_ssize_t _index
     cdef object _timers

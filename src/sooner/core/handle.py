@@ -18,7 +18,7 @@ if not cython.compiled:
 
 _Handle: Any = cython.declare(object, asyncio.Handle)
 _TimerHandle: Any = cython.declare(object, asyncio.TimerHandle)
-_format_callback: Any = cython.declare(object, asyncio.format_helpers._format_callback_source)  # type: ignore[attr-defined]
+_format_callback: Any = cython.declare(object, asyncio.format_helpers._format_callback_source)
 _HIDES_ARGUMENTS: Any = cython.declare(bool, 'debug' in inspect.signature(_format_callback).parameters)
 
 

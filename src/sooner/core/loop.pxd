@@ -1,4 +1,5 @@
 from .._capi cimport (
+    as_double,
     copy_methods,
     delete_attribute,
     monotonic,
@@ -23,7 +24,6 @@ cdef class LoopCore(Scheduler):
     cdef object _clock, _task_factory
     cdef public object slow_callback_duration
     cdef bint _stopping, _debug, _eager, _own_time, _own_call_soon
-    cdef unsigned long _thread_id
     cdef double _polled, _turn_began, _time_waiting, _time_running, _longest_turn, _longest_callback
     cdef long long _turns, _polls
     cdef double now(self) except? -1

@@ -30,6 +30,7 @@ from .timers import Timers
 
 if not cython.compiled:
     from .._capi import (
+        as_double,
         copy_methods,
         delete_attribute,
         monotonic,
@@ -60,7 +61,7 @@ _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 class LoopCore(Scheduler):
     """A loop without files, signals and executors.
 
-    `_clock` is what replaced the method time(), or None. `_thread_id` is 0 while the loop does not run.
+    `_clock` is what replaced the method time(), or None.
     `_eager` tells that the task factory is one whose tasks start eagerly, and which needs not be called for that.
     """
 
@@ -73,7 +74,6 @@ class LoopCore(Scheduler):
         _eager: bool = False
         _own_time: bool = False
         _own_call_soon: bool = False
-        _thread_id: int = 0
         _polled: float = 0.0
         _turn_began: float = 0.0
         _time_waiting: float = 0.0
@@ -165,8 +165,7 @@ class LoopCore(Scheduler):
             raise TypeError('delay must not be None')
         if self._debug or not callable(callback):
             self.check_callback(callback, 'call_later')
-        seconds: cython.double = delay
-        return self.add_timer(self.now() + seconds, callback, args if args else None, context)
+        return self.add_timer(self.now() + as_double(delay), callback, args if args else None, context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -176,7 +175,7 @@ class LoopCore(Scheduler):
             raise TypeError('when cannot be None')
         if self._debug or not callable(callback):
             self.check_callback(callback, 'call_at')
-        return self.add_timer(when, callback, args if args else None, context)
+        return self.add_timer(as_double(when), callback, args if args else None, context)
 
     def create_future(self) -> Future:
         """Make a pending Future of this loop."""
@@ -330,7 +329,7 @@ class LoopCore(Scheduler):
         self._status = WAITING  # from here on, who pushes wakes; so look again
         try:
             if self._timers.count() > 0:
-                first: TimerHandle = self._timers.first()
+                first: TimerHandle = self._timers.first()  # type: ignore[assignment]
                 timeout = first._when - (now if self._clock is None else self.now())
                 if timeout < 0:
                     timeout = 0
@@ -361,7 +360,7 @@ class LoopCore(Scheduler):
         timers: Timers = self._timers
         due: cython.double = now + _CLOCK_RESOLUTION
         while timers.count() > 0:
-            timer: TimerHandle = timers.first()
+            timer: TimerHandle = timers.first()  # type: ignore[assignment]
             if timer._when >= due:
                 break
             timers.remove(0)
@@ -389,10 +388,15 @@ class LoopCore(Scheduler):
         self._callbacks_run += count
         for _ in range(count):
             if ring_len(self._ready) == 0:
-                break
+                return
             runnable = cython.cast(Runnable, ring_pop(self._ready))
             began: cython.double = monotonic()
-            runnable.run(self)
+            try:
+                runnable.run(self)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:
+                self.report_failure(exc, runnable)
             took: cython.double = monotonic() - began
             if took > self._longest_callback:
                 self._longest_callback = took
@@ -412,6 +416,9 @@ class LoopCore(Scheduler):
             raise exc
         self.call_exception_handler(failure_context(cython.cast(Handle, source), exc))
 
+    def report_failure(self, exc: BaseException, runnable: Runnable) -> None:
+        self.call_exception_handler({'message': f'Exception around {runnable!r}', 'exception': exc})
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Tell the exception handler."""
         raise NotImplementedError
@@ -420,7 +427,7 @@ class LoopCore(Scheduler):
         """Raise TypeError for what can't be called back; in debug mode, RuntimeError in a wrong thread."""
         if self._debug:
             self.check_usable()
-            if method != 'call_soon_threadsafe' and self._thread_id != 0 and self._thread_id != _get_ident():
+            if method != 'call_soon_threadsafe' and self.in_other_thread():
                 raise RuntimeError(
                     'Non-thread-safe operation invoked on an event loop other than the current one; '
                     'use call_soon_threadsafe()'
@@ -456,13 +463,13 @@ class LoopCore(Scheduler):
         if self._thread_id != 0:
             raise RuntimeError('Cannot close a running event loop')
         tasks: list[Any] = self.tasks()
+        self._status = CLOSED  # what is dropped may run code, which cannot schedule anything
         ring_clear(self._ready)
         self._timers = Timers()
         self._spare = None
         self._spares = 0
         for task in tasks:
             cython.cast(Task, task).unregister()
-        self._status = CLOSED
         return tasks
 
 

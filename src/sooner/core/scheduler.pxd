@@ -2,6 +2,7 @@ from .._capi cimport (
     CURRENT_TASK_IN_THREAD,
     Ring,
     TaskList,
+    cython_version,
     identity_hash,
     ring_clear,
     ring_len,
@@ -32,6 +33,7 @@ cdef class Scheduler:
     cdef int _status
     cdef bint _indirect
     cdef object _current, _published
+    cdef unsigned long _thread_id
     cdef long long _tasks_created, _callbacks_run
     cdef object __weakref__
     cdef push(self, Runnable runnable)
@@ -41,6 +43,8 @@ cdef class Scheduler:
     cpdef list tasks(self)
     cdef wake(self)
     cdef report(self, BaseException exc, Runnable source)
+    cdef report_failure(self, BaseException exc, Runnable runnable)
+    cdef bint in_other_thread(self) except -1
     cdef set_current(self, task)
     cdef object swap_current(self, task)
     cdef restore_current(self, previous)

@@ -6,6 +6,7 @@ The loop itself (`loop.LoopCore`) is made on top of these; modules import one wa
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import cython
@@ -15,6 +16,7 @@ if not cython.compiled:
         CURRENT_TASK_IN_THREAD,
         Ring,
         TaskList,
+        cython_version,
         identity_hash,
         ring_clear,
         ring_len,
@@ -28,8 +30,12 @@ if not cython.compiled:
 
     OPEN, WAITING, CLOSED, FORKED = range(4)
 
+_get_ident: Any = cython.declare(object, threading.get_ident)
 _current_tasks: Any = cython.declare(dict, getattr(asyncio.tasks, '_current_tasks', {}))
 _swap_current_task: Any = cython.declare(object, getattr(asyncio.tasks, '_swap_current_task', None))
+
+CYTHON = cython_version()
+"""The version of Cython that compiled this module, with underscores; None if it runs uncompiled."""
 
 
 class Runnable:
@@ -52,6 +58,8 @@ class Scheduler:
 
     `_indirect` is true while futures and tasks must go through the public `call_soon()` instead of standing in the
     queue themselves: in debug mode, and where somebody replaced that method.
+
+    `_thread_id` is the thread in which the loop runs, or 0.
     """
 
     if not cython.compiled:
@@ -65,6 +73,7 @@ class Scheduler:
             self._indirect = False
             self._current: Any = None
             self._published: Any = None
+            self._thread_id = 0
             self._tasks_created = 0
             self._callbacks_run = 0
 
@@ -108,15 +117,30 @@ class Scheduler:
         """Bring an exception that nobody caught to the exception handler; raise what must end the loop."""
         raise NotImplementedError
 
+    def report_failure(self, exc: BaseException, runnable: Runnable) -> None:
+        """Bring an exception to the exception handler that came up beside a callback."""
+        raise NotImplementedError
+
+    def in_other_thread(self) -> bool:
+        """Tell whether the loop runs, but not in this thread."""
+        return self._thread_id != 0 and self._thread_id != _get_ident()
+
     def run_ready(self) -> None:
         """Run what is ready now, but not what that makes ready."""
         count: cython.Py_ssize_t = ring_len(self._ready)
         self._callbacks_run += count
-        for _ in range(count):
-            if ring_len(self._ready) == 0:  # a callback forked: nothing of this loop runs in the child
-                break
-            runnable = cython.cast(Runnable, ring_pop(self._ready))
-            runnable.run(self)
+        while count > 0:
+            try:
+                while count > 0:
+                    count -= 1
+                    if ring_len(self._ready) == 0:  # a callback forked: nothing of this loop runs in the child
+                        return
+                    runnable = cython.cast(Runnable, ring_pop(self._ready))
+                    runnable.run(self)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:  # no callback's, but of what a user made of call_soon(), say
+                self.report_failure(exc, runnable)
 
     def tasks(self) -> list[Any]:
         """Tell the tasks that the loop holds: all of its own that are not done, in order of creation."""

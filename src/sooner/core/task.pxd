@@ -34,6 +34,7 @@ cdef class Task(Future):
     cdef resume(self, context, BaseException exc)
     cdef complete(self, int status)
     cdef wait_for(self, yielded)
+    cdef wait_for_other(self, yielded)
     cdef refuse(self, str words)
 
 cdef bint cancel_future(future, msg) except -1

@@ -49,10 +49,10 @@ if not cython.compiled:
 CancelledError: Any = cython.declare(object, asyncio.CancelledError)
 _Task: Any = cython.declare(object, asyncio.Task)
 _UNCANCEL_CLEARS: Any = cython.declare(bool, sys.version_info >= (3, 13))
-_enter_task: Any = cython.declare(object, asyncio.tasks._enter_task)  # type: ignore[attr-defined]
-_leave_task: Any = cython.declare(object, asyncio.tasks._leave_task)  # type: ignore[attr-defined]
-_register_task: Any = cython.declare(object, asyncio.tasks._register_task)  # type: ignore[attr-defined]
-_unregister_task: Any = cython.declare(object, asyncio.tasks._unregister_task)  # type: ignore[attr-defined]
+_enter_task: Any = cython.declare(object, asyncio.tasks._enter_task)
+_leave_task: Any = cython.declare(object, asyncio.tasks._leave_task)
+_register_task: Any = cython.declare(object, asyncio.tasks._register_task)
+_unregister_task: Any = cython.declare(object, asyncio.tasks._unregister_task)
 
 
 class Task(Future):
@@ -151,12 +151,12 @@ class Task(Future):
 
     def get_stack(self, *, limit: int | None = None) -> list[FrameType]:
         """Return the frames where the coroutine is suspended, or those of its traceback if it failed."""
-        stack: list[FrameType] = base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined]
+        stack: list[FrameType] = base_tasks._task_get_stack(self, limit)  # type: ignore[arg-type]
         return stack
 
     def print_stack(self, *, limit: int | None = None, file: TextIO | None = None) -> None:
         """Print what get_stack() returns, as a traceback."""
-        base_tasks._task_print_stack(self, limit, file)  # type: ignore[attr-defined]
+        base_tasks._task_print_stack(self, limit, file)  # type: ignore[arg-type]
 
     def set_result(self, result: Any) -> None:
         """Refuse: the result of a task is that of its coroutine."""
@@ -175,12 +175,19 @@ class Task(Future):
         if self._status != PENDING:
             return False
         task: Task = self
+        behind: Task = self  # goes down the chain at half the pace: whoever meets it goes in a circle
+        steps: cython.Py_ssize_t = 0
         while True:
             task._cancel_requests += 1
             waiting = task._waiting
             if type(waiting) is not Task or cython.cast(Task, waiting)._status != PENDING:
                 break
-            task = cython.cast(Task, waiting)  # down a chain of any length
+            task = cython.cast(Task, waiting)
+            steps += 1
+            if steps & 1 == 0:
+                behind = cython.cast(Task, behind._waiting)
+            if task is behind:
+                raise RecursionError(f'tasks that wait for each other cannot be cancelled: {task!r}')
         if waiting is None or not cancel_future(waiting, msg):
             task._must_cancel = True
             task._value = msg
@@ -290,7 +297,7 @@ class Task(Future):
         self._must_cancel = False
         if exc is not None and isinstance(exc, CancelledError):
             return exc
-        return CancelledError() if self._value is None else CancelledError(self._value)
+        return CancelledError() if self._value is None else CancelledError(self._value)  # type: ignore[no-any-return]
 
     def resume(self, context: Any, exc: BaseException | None) -> None:
         """Let the coroutine run to its next await, in a context (None: in this one)."""
@@ -333,13 +340,24 @@ class Task(Future):
         """Suspend until the future that the coroutine yielded is done."""
         if type(yielded) is Future or type(yielded) is Task:
             future = cython.cast(Future, yielded)
-            if future._blocking and future._loop is self._loop and future is not self and future._status == PENDING:
+            if future._blocking and future._loop is self._loop and future is not self:
                 future._blocking = False
                 self._waiting = future
-                future.add_waiter(self)
+                if not future.add_waiter(self):
+                    self._loop.call_soon(self._wakeup, future, context=self._task_context)
                 if self._must_cancel and future.request_cancel(self._value):
                     self._must_cancel = False
                 return
+        try:
+            self.wait_for_other(yielded)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            self._waiting = None
+            self._loop.call_soon(self._step, exc, context=self._task_context)
+
+    def wait_for_other(self, yielded: Any) -> None:
+        """Do the same with what is not one of our futures, or not awaited as one should be."""
         blocking = getattr(yielded, '_asyncio_future_blocking', None)
         if blocking is None:
             if isinstance(yielded, Generator):
@@ -373,7 +391,7 @@ class Task(Future):
         self.report_unretrieved()
 
     def _repr_info(self) -> list[str]:
-        return base_tasks._task_repr_info(self)  # type: ignore[attr-defined,no-any-return]
+        return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
 
     # The private names of asyncio.Task that libraries read.
 

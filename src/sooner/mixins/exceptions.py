@@ -66,8 +66,8 @@ class ExceptionHandling(LoopCore):
         handler = self._exception_handler
         if handler is not None:
             try:
-                source = context.get('task') or context.get('future') or context.get('handle')
-                own = source.get_context() if hasattr(source, 'get_context') else None
+                source: Any = context.get('task') or context.get('future') or context.get('handle')
+                own: Any = source.get_context() if hasattr(source, 'get_context') else None
                 if hasattr(own, 'run'):
                     own.run(handler, self, context)
                 else:

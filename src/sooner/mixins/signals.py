@@ -96,27 +96,30 @@ class Signals(LoopCore):
             if handle is not None:
                 self.push_ready(handle)
 
-    def _catch_signals(self) -> bool:
-        """Wake up for signals during a run, if nobody else in this process asked to; tell whether we do."""
+    def _catch_signals(self) -> None:
+        """Wake up for signals during a run, if nobody else in this process asked to."""
         if self._signal_handlers or threading.current_thread() is not threading.main_thread():
-            return False
+            return
         previous = signal.set_wakeup_fd(self._wakeup_socket().fileno(), warn_on_full_buffer=False)
         if previous != -1:
             signal.set_wakeup_fd(previous)
-            return False
-        return True
 
     def _release_wakeup(self) -> None:
-        """Wake up for signals no longer, unless there are handlers."""
+        """Wake up for signals no longer, unless there are handlers, or the loop runs."""
         if not self._signal_handlers and not self.is_running():
-            try:
-                signal.set_wakeup_fd(-1)
-            except ValueError:  # not in the main thread, where it was set
-                pass
+            self._reset_wakeup()
+
+    def _reset_wakeup(self) -> None:
+        if self._signal_writer is None or threading.current_thread() is not threading.main_thread():
+            return
+        previous = signal.set_wakeup_fd(-1)
+        if previous not in (-1, self._signal_writer.fileno()):  # somebody else's
+            signal.set_wakeup_fd(previous)
 
     def _close_signals(self) -> None:
         for sig in list(self._signal_handlers):
             self.remove_signal_handler(sig)
+        self._reset_wakeup()
         if self._signal_reader is not None and self._signal_writer is not None:
             self._driver.set_reader(self._signal_reader.fileno(), None)
             self._signal_reader.close()
@@ -125,14 +128,7 @@ class Signals(LoopCore):
 
     def mark_forked(self) -> None:
         super().mark_forked()
-        if self._signal_writer is not None:
-            try:
-                own = self._signal_writer.fileno()
-                other = signal.set_wakeup_fd(-1)
-                if other not in (-1, own):
-                    signal.set_wakeup_fd(other)
-            except ValueError:
-                pass
+        self._reset_wakeup()
 
 
 def _check_signal(sig: int) -> None:
