@@ -28,6 +28,8 @@ DIRECTIVES = {
     'auto_pickle': False,
     'binding': False,
     'boundscheck': False,
+    'embedsignature': True,
+    'embedsignature.format': 'clinic',
     'initializedcheck': False,
     'wraparound': False,
 }

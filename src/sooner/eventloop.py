@@ -125,8 +125,11 @@ class Loop(  # type: ignore[misc]
                 self.close()
 
     def set_debug(self, enabled: bool) -> None:
-        """Switch debug mode: callbacks longer than slow_callback_duration are logged, wrong threads are refused,
-        handles, futures and tasks remember where they were made."""
+        """Switch debug mode.
+
+        In it, callbacks longer than slow_callback_duration are logged, wrong threads are refused, and handles, futures
+        and tasks remember where they were made.
+        """
         self.set_debugging(bool(enabled))
         if self.is_running():
             self.call_soon_threadsafe(sys.set_coroutine_origin_tracking_depth, _ORIGIN_DEPTH if enabled else 0)

@@ -65,7 +65,7 @@ def _get_policy() -> Any:
 
 def install() -> None:
     """Have asyncio.run(), asyncio.Runner(), asyncio.new_event_loop() and get_event_loop() give sooner's loops."""
-    policy_class = __getattr__('EventLoopPolicy') if 'EventLoopPolicy' not in globals() else globals()['EventLoopPolicy']
+    policy_class = globals().get('EventLoopPolicy') or __getattr__('EventLoopPolicy')
     current = _get_policy()
     if not isinstance(current, policy_class):
         _previous.append(current)

@@ -12,7 +12,7 @@ import gc
 import random
 import re
 import selectors
-import warnings
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ ERRORS: dict[str, type[BaseException]] = {
     'TimeoutError': TimeoutError,
 }
 
-ROUNDS = 12
-"""How often a program may stop its loop, or get stuck, before it is over."""
+ROUNDS = 100
+"""How often a program may stop its loop, or get stuck, before it is given up."""
 
 variable: ContextVar[int] = ContextVar('variable', default=0)
 
@@ -155,6 +155,8 @@ def plain(words: object) -> str:
 def describe(exc: BaseException | None) -> Any:
     if exc is None:
         return None
+    if isinstance(exc, asyncio.InvalidStateError):
+        return type(exc).__name__  # asyncio's words are not the same in C and in Python
     inner = tuple(describe(each) for each in exc.exceptions) if isinstance(exc, BaseExceptionGroup) else ()
     return type(exc).__name__, plain(exc), *inner
 
@@ -177,6 +179,10 @@ class Seen:
     states: list[Any] = field(default_factory=list)
     last_words: list[Any] = field(default_factory=list)
 
+    def close(self) -> None:
+        """Take no notice of what happens from now on."""
+        self.trace = list(self.trace)
+
     @property
     def recursed(self) -> bool:
         return 'RecursionError' in repr(self.trace) or 'RecursionError' in repr(self.last_words)
@@ -195,10 +201,12 @@ class World:
             self.loop.set_task_factory(asyncio.eager_task_factory)
         self.eager = program.eager
         self.seen = Seen()
+        self.trace = self.seen.trace
         self.objects: list[Any] = []
         self.callbacks: list[Callable[[Any], None]] = []
         self.handles: list[Any] = []
-        self.tasks_made = 0
+        self.tasks: list[Any] = []
+        self.names = 0
         self.timers_made = 0
         self.ending = False
         self.context = copy_context()
@@ -216,7 +224,7 @@ class World:
         name = None if task is None else task.get_name()
         if name is not None and (self.eager or name.startswith('Task-')):
             name = 'a task'  # before 3.14 a task gets its name after its eager start
-        self.seen.trace.append((*what, name, variable.get(), round(self.clock.now, 6)))
+        self.trace.append((*what, name, variable.get(), round(self.clock.now, 6)))
 
     def handle_exception(self, loop: Any, context: dict[str, Any]) -> None:
         what = (tuple(sorted(context)), plain(context['message']), describe(context.get('exception')))
@@ -273,18 +281,24 @@ class World:
         return seconds + shift if seconds > 0 else -shift
 
     def task(self, body: list[Statement], other: bool = False, own_context: bool = False) -> Any:
-        self.tasks_made += 1
-        name = f'T{self.tasks_made}'
+        name = self.name()
         context = self.context if own_context else None
         coro = self.run_body(body, name)
         try:
             if other and self.kind.Task is not None:
                 options = {'eager_start': True} if self.eager else {}
-                return self.kind.Task(coro, loop=self.loop, name=name, context=context, **options)
-            return self.loop.create_task(coro, name=name, context=context)
+                task = self.kind.Task(coro, loop=self.loop, name=name, context=context, **options)
+            else:
+                task = self.loop.create_task(coro, name=name, context=context)
         except BaseException:
             coro.close()
             raise
+        self.tasks.append(task)
+        return task
+
+    def name(self) -> str:
+        self.names += 1
+        return f'T{self.names}'
 
     def callback(self, body: list[Statement]) -> Callable[..., None]:
         number = len(self.callbacks)
@@ -443,11 +457,10 @@ class World:
     async def task_group(self, bodies: list[list[Statement]]) -> None:
         async with TaskGroup() as group:
             for body in bodies:
-                self.tasks_made += 1
-                name = f'T{self.tasks_made}'
+                name = self.name()
                 coro = self.run_body(body, name)
                 try:
-                    group.create_task(coro, name=name)
+                    self.tasks.append(group.create_task(coro, name=name))
                 except RuntimeError:
                     coro.close()
                     raise
@@ -480,7 +493,7 @@ class World:
         return await self.queue.get()
 
     async def raise_error(self, error: str) -> None:
-        raise ERRORS[error](f'raised by {asyncio.current_task().get_name()}')  # type: ignore[union-attr]
+        raise ERRORS[error](f'raised at {len(self.trace)}')
 
     async def bad_yield(self, what: str) -> Any:
         if what == 'number':
@@ -494,26 +507,26 @@ class World:
     # Running it.
 
     def run(self, body: list[Statement]) -> None:
+        main = self.task(body)
+        self.objects.append(main)
         try:
-            main = self.task(body)
-            self.objects.append(main)
             for _ in range(ROUNDS):
                 self.run_once(main)
-                if self.clock.stuck and self.ending:
-                    break
                 if self.clock.stuck:
+                    if self.ending and all(task.done() for task in self.tasks):
+                        break
                     self.end()
         finally:
-            self.ending = True
             self.seen.states = [(self.state(each), self.outcome(each)) for each in self.objects]
+            self.seen.close()
             self.loop.close()
 
     def run_once(self, main: Any) -> None:
+        """Run until the program stops the loop, or nothing more can happen."""
         self.clock.stuck = False
         self.note('runs')
         try:
             if main.done():
-                self.loop.call_soon(lambda: None)
                 self.loop.run_forever()
             else:
                 self.loop.run_until_complete(main)
@@ -528,8 +541,9 @@ class World:
         """Nothing will happen by itself: see what cancelling does to all."""
         self.note('stuck')
         self.ending = True
-        for number in range(len(self.objects)):
-            self.act(('cancel', number, None))
+        for each in [*self.tasks, *self.objects]:
+            if not each.done():
+                self.note('cancel', each.cancel())
 
 
 def iter_nothing() -> Iterator[None]:
@@ -544,10 +558,14 @@ def run(kind: Kind, program: Program) -> Seen:
     """Run a program and return what was seen."""
     world = World(kind, program)
     seen = world.seen
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
+    hook, sys.unraisablehook = sys.unraisablehook, lambda report: None  # what coroutines say that were given up
+    gc.disable()
+    try:
         copy_context().run(world.run, program.body)
         del world
         gc.collect()
+    finally:
+        gc.enable()
+        sys.unraisablehook = hook
     seen.last_words.sort(key=repr)
     return seen

@@ -3,7 +3,8 @@
     PENDING --set_result(), set_exception()--> FINISHED
     PENDING --cancel()-----------------------> CANCELLED
 
-Nothing leads back. Whoever waits is called on the way out of PENDING, in order of registration, in the loop's next turn.
+Nothing leads back. Whoever waits is called on the way out of PENDING, in order of registration, in the loop's next
+turn.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class Future(Runnable):
 
     A future may be completed from any thread: the loop wakes up, and its thread sees either nothing or all of it.
 
-    Who waits is held in three fields, because nearly always it is one: `_first` (with its `_first_context`) and `_others`.
-    `_first` is a callback, or, if `_first_context` is None, a task that stands in the ready queue itself. Done, the future
-    stands there to run its callbacks. `_shared` tells that `_first_context` is a snapshot that must not be entered itself.
-    A loop that is not ours, or that has to see each callback, is given them by `call_soon()`.
+    Who waits is held in three fields, because nearly always it is one: `_first` (with its `_first_context`) and
+    `_others`. `_first` is a callback, or, if `_first_context` is None, a task that stands in the ready queue itself.
+    Done, the future stands there to run its callbacks. `_shared` tells that `_first_context` is a snapshot that must
+    not be entered itself. A loop that is not ours, or that has to see each callback, is given them by `call_soon()`.
 
     `_value` is the result, and of a cancelled future the message. `_error` is the exception, and of a cancelled one the
     CancelledError that ended it, until it is raised. `_last_words` tells what to report when it dies.

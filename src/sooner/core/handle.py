@@ -93,8 +93,10 @@ class Handle(Runnable):
                 if self._shared:
                     self.adopt_context()
                 scheduler.report(exc, self)
-        if reusable(self) and scheduler._spares < 256 and type(self) is Handle and not scheduler._indirect:
-            self._callback = self._arguments = self._context = self._source_traceback = self._description = None
+        if reusable(self) and scheduler._spares < 256 and type(self) is Handle:
+            if scheduler._indirect or self._source_traceback is not None:  # what runs slowly is told by its handle
+                return
+            self._callback = self._arguments = self._context = None
             self._next = cython.cast(Handle, scheduler._spare)
             scheduler._spare = self
             scheduler._spares += 1

@@ -185,7 +185,13 @@ class LoopCore(Scheduler):
         return future
 
     def create_task(
-        self, coro: Any, *, name: Any = None, context: Context | None = None, eager_start: bool | None = None, **kwargs: Any
+        self,
+        coro: Any,
+        *,
+        name: Any = None,
+        context: Context | None = None,
+        eager_start: bool | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Make a Task that runs a coroutine, by the task factory if one is set.
 
@@ -324,7 +330,7 @@ class LoopCore(Scheduler):
         self._driver.wait(self, 0)
 
     def wait(self, now: cython.double) -> float:
-        """Wait for the driver, or for the first timer; return the time."""
+        """Wait for the driver, or for the first timer, or not if there is something to do; return the time."""
         timeout: cython.double = -1
         self._status = WAITING  # from here on, who pushes wakes; so look again
         try:
@@ -337,6 +343,8 @@ class LoopCore(Scheduler):
                     timeout = _LONGEST_WAIT
             if ring_len(self._ready) > 0 or self._stopping:
                 timeout = 0
+            if timeout == 0 and now - self._polled < _POLL_INTERVAL:
+                return now
             self._polls += 1
             self._driver.wait(self, timeout)
         finally:

@@ -364,12 +364,12 @@ class Task(Future):
                 self.refuse(f'yield was used instead of yield from for generator in task {self!r} with {yielded!r}')
             else:
                 self.refuse(f'Task got bad yield: {yielded!r}')
+        elif yielded is self:
+            self.refuse(f'Task cannot await on itself: {self!r}')
         elif loop_of(yielded) is not self._loop:
             self.refuse(f'Task {self!r} got Future {yielded!r} attached to a different loop')
         elif not blocking:
             self.refuse(f'yield was used instead of yield from in task {self!r} with {yielded!r}')
-        elif yielded is self:
-            self.refuse(f'Task cannot await on itself: {self!r}')
         else:
             yielded._asyncio_future_blocking = False
             yielded.add_done_callback(self._wakeup, context=self._task_context)

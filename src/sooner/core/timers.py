@@ -1,6 +1,7 @@
 """The timers of a loop, in a binary heap in which each timer knows its place.
 
-Adding and cancelling cost O(log n), and a cancelled timer is gone at once: programs cancel nearly all of their timeouts.
+Adding and cancelling cost O(log n), and a cancelled timer is gone at once: programs cancel nearly all of their
+timeouts.
 """
 
 from __future__ import annotations

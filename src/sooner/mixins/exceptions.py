@@ -56,10 +56,10 @@ class ExceptionHandling(LoopCore):
         logger.error('\n'.join(lines), exc_info=exc_info)
 
     def call_exception_handler(self, context: Context) -> None:
-        """Give a context to the exception handler. Its keys:
+        """Give a context to the exception handler.
 
-        'message', and where they apply 'exception', 'future', 'task', 'handle', 'protocol', 'transport', 'socket',
-        'asyncgen', 'source_traceback'.
+        Its keys: 'message', and where they apply 'exception', 'future', 'task', 'handle', 'protocol', 'transport',
+        'socket', 'asyncgen', 'source_traceback'.
 
         An exception in the handler is logged with the context; only SystemExit and KeyboardInterrupt come out.
         """
