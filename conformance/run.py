@@ -204,7 +204,11 @@ def main() -> int:
     if options.record:
         console.print(f'Recorded in {baseline.record(results)}.', markup=False)
     if options.write_docs:
-        report.write_documentation(DOCUMENT, differences)
+        try:
+            report.write_documentation(DOCUMENT, differences)
+        except (OSError, ValueError) as error:
+            console.print(str(error), markup=False)
+            return 2
     return int(changes.unexpected or lost > 0)
 
 

@@ -65,6 +65,9 @@ WINDOWS = "It tests the standard library's loops for Windows."
 CHILD_WATCHERS = "It tests the standard library's child watchers, which other loops do not use."
 PRIVATE_STATE = "It reads or mocks the private state of the standard library's own loop."
 MOCKED_METHOD = "It mocks a method or a function of the standard library's own loop, which another loop does not call."
+SWAPPED_CLASSES = (
+    "It puts asyncio's Python classes and functions in the place of its C ones, which only code of asyncio's looks up."
+)
 ONCE_IS_ENOUGH = "It runs the tests of another class again with one more of the standard library's selectors."
 
 NOT_APPLICABLE = (
@@ -94,7 +97,16 @@ NOT_APPLICABLE = (
     Rule('test_asyncio.test_base_events.*.test_accept_connection_*', PRIVATE_STATE),
     Rule('test_asyncio.test_base_events.BaseLoopSockSendfileTests.*', STDLIB_INTERNALS),
     Rule('test_asyncio.test_events.*.test_timeout_rounding', PRIVATE_STATE),
-    Rule('test_asyncio.test_events.TestPyGetEventLoop.test_get_event_loop_returns_running_loop*', MOCKED_METHOD),
+    *(
+        Rule(pattern, SWAPPED_CLASSES)
+        for pattern in (
+            'test_asyncio.test_events.TestPyGetEventLoop.*',
+            'test_asyncio.test_free_threading.Test*PyFreeThreading.test_all_tasks_from_other_thread_*',
+            'test_asyncio.test_graph.TestCallStackPy.*',
+        )
+    ),
+    Rule('test_asyncio.test_sslproto.*.test_connection_lost_when_busy', PRIVATE_STATE),
+    Rule('test_asyncio.test_subprocess.*.test_watcher_implementation', CHILD_WATCHERS),
     Rule('test_asyncio.test_tasks.CoroutineGatherTests.test_issue46672', MOCKED_METHOD),
     Rule('test_asyncio.test_*.EPollEventLoopTests.*', ONCE_IS_ENOUGH),
     Rule('test_asyncio.test_*.PollEventLoopTests.*', ONCE_IS_ENOUGH),

@@ -1119,6 +1119,36 @@ def test_awaitable_that_raises_is_never_silent_and_never_ends_the_loop(
     task._log_destroy_pending = False
 
 
+def test_awaitable_whose_cancel_raised_wakes_the_task_no_second_time(
+    each: Any, loop: Any, turn: Any, reports: list[dict[str, Any]]
+) -> None:
+    awaitable = Awaitable(loop, 'cancel')
+    door = loop.create_future()
+    log: list[str] = []
+
+    async def wait() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await awaitable
+        except BaseException:
+            log.append('interrupted')
+        await door
+        log.append('door')
+
+    task = loop.create_task(wait())
+    turn(2)
+    awaitable.finish(None)
+    turn(4)
+    assert log == ['interrupted']
+    door.set_result(None)
+    turn(3)
+    assert log == ['interrupted', 'door']
+    assert task.done()
+    assert [type(report['exception']) for report in reports] == [Oops]
+
+
 def test_cancel_of_an_awaitable_that_raises_is_raised_to_who_cancels(each: Any, loop: Any, turn: Any) -> None:
     awaitable = Awaitable(loop, 'cancel')
 

@@ -71,7 +71,7 @@ def callback_body(depth: int) -> st.SearchStrategy[list[Statement]]:
 
 
 @functools.cache
-def coroutine_body(depth: int, least: int = 0) -> st.SearchStrategy[list[Statement]]:
+def coroutine_body(depth: int) -> st.SearchStrategy[list[Statement]]:
     waiting = [
         st.tuples(st.just('sleep'), catches, delays),
         st.tuples(st.just('wait_for_object'), catches, numbers),
@@ -103,14 +103,14 @@ def coroutine_body(depth: int, least: int = 0) -> st.SearchStrategy[list[Stateme
             st.tuples(st.just('with_lock'), catches, inner),
         ]
     action = actions(depth)
-    return st.lists(st.one_of(action, action, st.one_of(waiting)), min_size=least, max_size=5 + least)
+    return st.lists(st.one_of(action, action, st.one_of(waiting)), max_size=5)
 
 
 @functools.cache
 def programs(eager: bool) -> st.SearchStrategy[Program]:
     return st.builds(
         Program,
-        body=coroutine_body(3, least=4),
+        body=st.lists(coroutine_body(3), min_size=1, max_size=4).map(lambda parts: [each for part in parts for each in part]),
         debug=st.sampled_from([False, False, True]),
         eager=flags if eager else st.just(False),
     )

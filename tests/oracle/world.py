@@ -359,6 +359,8 @@ class World:
         return self.state(future), self.outcome(future)
 
     def do_spawn(self, body: list[Statement], other: bool, own_context: bool) -> Any:
+        if self.eager:  # asyncio forgets which task runs, if its context is entered already
+            own_context = False
         task = self.task(body, other, own_context)
         self.objects.append(task)
         return self.state(task)
@@ -543,7 +545,10 @@ class World:
         self.ending = True
         for each in [*self.tasks, *self.objects]:
             if not each.done():
-                self.note('cancel', each.cancel())
+                try:
+                    self.note('cancel', each.cancel())
+                except RecursionError as exc:
+                    self.note('cancel', describe(exc))
 
 
 def iter_nothing() -> Iterator[None]:

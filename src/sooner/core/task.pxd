@@ -35,6 +35,7 @@ cdef class Task(Future):
     cdef complete(self, int status)
     cdef wait_for(self, yielded)
     cdef wait_for_other(self, yielded)
+    cdef cancel_awaited(self, future)
     cdef refuse(self, str words)
 
 cdef bint cancel_future(future, msg) except -1

@@ -374,8 +374,19 @@ class Task(Future):
             yielded._asyncio_future_blocking = False
             yielded.add_done_callback(self._wakeup, context=self._task_context)
             self._waiting = yielded
-            if self._must_cancel and cancel_future(yielded, self._value):
+            if self._must_cancel:
+                self.cancel_awaited(yielded)
+
+    def cancel_awaited(self, future: Any) -> None:
+        """Pass a cancel() on to what is awaited now; if that can't take it, the next step will."""
+        try:
+            if cancel_future(future, self._value):
                 self._must_cancel = False
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            message = f'Exception in cancel() of what {self!r} awaits'
+            self._loop.call_exception_handler({'message': message, 'exception': exc, 'task': self})
 
     def refuse(self, words: str) -> None:
         """Raise RuntimeError in the coroutine, in its next step."""

@@ -1,0 +1,89 @@
+"""Every Python example of the documentation is a whole program that runs, and prints what stands below it.
+
+An example is a fenced block of `python`; a fenced block of `text` right after it is what it prints.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+import sooner
+
+PROJECT = Path(__file__).parent.parent
+PAGES = [*(PROJECT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')), *(PROJECT / 'docs').glob('*.md')]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A program in a page, and what it prints if the page says so."""
+
+    page: Path
+    line: int
+    code: str
+    output: str | None
+
+    def __str__(self) -> str:
+        return f'{self.page.name}:{self.line}'
+
+
+def tokens_of(page: Path) -> list[Token]:
+    return MarkdownIt().parse(page.read_text(encoding='utf-8'))
+
+
+def examples() -> Iterator[Example]:
+    for page in PAGES:
+        tokens = tokens_of(page)
+        for token, after in zip_longest(tokens, tokens[1:]):
+            if token.type == 'fence' and token.info == 'python':
+                shown = after is not None and after.type == 'fence' and after.info == 'text'
+                assert token.map is not None
+                yield Example(page, token.map[0] + 1, token.content, after.content if shown else None)
+
+
+@pytest.mark.parametrize('example', examples(), ids=str)
+def test_example_runs_and_prints_what_the_page_says(example: Example, tmp_path: Path) -> None:
+    program = tmp_path / 'example.py'
+    program.write_text('\n' * example.line + example.code)  # so that a traceback tells the line of the page
+    paths = filter(None, [str(Path(sooner.__file__).parents[1]), os.environ.get('PYTHONPATH')])
+    # Warnings are errors: an example must not teach what is deprecated.
+    done = subprocess.run(
+        [sys.executable, '-W', 'error', program],
+        env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    if example.output is not None:
+        assert done.stdout == example.output
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    for token in tokens_of(page):
+        for child in token.children or ():
+            target = str(child.attrs.get('href') or child.attrs.get('src') or '').partition('#')[0]
+            if target and '://' not in target:
+                assert (page.parent / target).exists(), f'{page.name} links to {target}'
+
+
+def test_make_has_the_targets_that_the_pages_name() -> None:
+    targets = set(re.findall(r'^([a-z-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
+    for page in PAGES:
+        for token in tokens_of(page):
+            if token.type == 'fence' and token.info == 'sh':
+                named = set(re.findall(r'\bmake ([a-z][a-z-]*)', token.content))
+                assert named <= targets, f'{page.name} names {named - targets}'
