@@ -119,7 +119,7 @@ class Loop(  # type: ignore[misc]
         self._abandon_executor()
 
     def __del__(self) -> None:
-        if not self.is_closed():
+        if not self.is_closed() and type(self._driver) is not Driver:  # else it was never made
             warnings.warn(f'unclosed event loop {self!r}', ResourceWarning, source=self, stacklevel=2)
             if not self.is_running():
                 self.close()

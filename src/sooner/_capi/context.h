@@ -52,7 +52,7 @@ static PyObject *sooner_enterable(PyObject *snapshot) {
     return scratch;
 }
 
-/* The context of the last call in a shared one that failed. */
+/* The context of the last call in a shared one that failed (of the same extension module: statics are not shared). */
 SOONER_STATIC PyObject *sooner_failed;
 
 #define failed_context(context) Py_NewRef(sooner_failed ? sooner_failed : (context))

@@ -1,5 +1,6 @@
 from .._capi cimport (
     context_call1,
+    failed_context,
     forget_stop_iteration,
     recycle_future,
     ring_push_front,

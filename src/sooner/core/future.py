@@ -28,6 +28,7 @@ from .scheduler import Runnable, Scheduler
 if not cython.compiled:
     from .._capi import (
         context_call1,
+        failed_context,
         forget_stop_iteration,
         indivisible,
         recycle_future,
@@ -311,9 +312,7 @@ class Future(Runnable):
     ) -> None:
         """Report the exception of a callback, by the handle that it would have had."""
         handle: Handle = Handle.__new__(Handle)
-        fill_handle(handle, self._loop, callback, (self,), context)
-        if shared:
-            handle.adopt_context()
+        fill_handle(handle, self._loop, callback, (self,), failed_context(context) if shared else context)
         scheduler.report(exc, handle)
 
     def add_callback(self, callback: Any, context: Any) -> None:
@@ -474,7 +473,8 @@ class Future(Runnable):
         """Return the CancelledError to raise for this future."""
         if self._status == CANCELLED:
             return self.failure()
-        return CancelledError() if self._value is None else CancelledError(self._value)  # type: ignore[no-any-return]
+        message = self._cancel_message
+        return CancelledError() if message is None else CancelledError(message)  # type: ignore[no-any-return]
 
 
 def same_entry(one: Any, other: Any) -> bool:

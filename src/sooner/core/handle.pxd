@@ -1,4 +1,4 @@
-from .._capi cimport context_call, failed_context, recycle, reusable, snapshot_context
+from .._capi cimport context_call, copy_context, failed_context, recycle, reusable, snapshot_context
 from .scheduler cimport CLOSED, WAITING, Runnable, Scheduler
 
 cdef class Handle(Runnable):

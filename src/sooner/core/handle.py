@@ -14,7 +14,7 @@ from .debug import creation_stack
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:
-    from .._capi import context_call, failed_context, reusable, snapshot_context
+    from .._capi import context_call, copy_context, failed_context, reusable, snapshot_context
 
 _Handle: Any = cython.declare(object, asyncio.Handle)
 _TimerHandle: Any = cython.declare(object, asyncio.TimerHandle)
@@ -43,7 +43,8 @@ class Handle(Runnable):
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
     ) -> None:
-        fill_handle(self, loop, callback, tuple(args) if args else None, context)
+        own = copy_context() if context is None else context  # not shared: what runs more than once finds it as it left it
+        fill_handle(self, loop, callback, tuple(args) if args else None, own)
         if loop.get_debug():
             self._source_traceback = creation_stack()
 

@@ -63,12 +63,12 @@ class SelectorDriver(Driver):
         return previous
 
     def _watched(self, fd: int) -> tuple[Runnable | None, Runnable | None]:
-        key = self._selector.get_map().get(fd)
+        key = (self._selector.get_map() or {}).get(fd)  # None once it is closed
         return (None, None) if key is None else key.data
 
     def _update(self, fd: int, reader: Runnable | None, writer: Runnable | None) -> None:
         events = (_READ if reader is not None else 0) | (_WRITE if writer is not None else 0)
-        known = fd in self._selector.get_map()
+        known = fd in (self._selector.get_map() or {})
         if events and known:
             self._selector.modify(fd, events, (reader, writer))
         elif events:
