@@ -66,7 +66,7 @@ class LoopCore(Scheduler):
     """
 
     if not cython.compiled:
-        _driver: Driver
+        _driver: Driver = Driver()  # nothing can be None, also for who forgets super().__init__()
         _clock: Any = None
         _task_factory: Any = None
         _stopping: bool = False
@@ -86,7 +86,7 @@ class LoopCore(Scheduler):
     else:
 
         def __cinit__(self) -> None:
-            self._driver = Driver()  # nothing is None, also for who forgets super().__init__()
+            self._driver = Driver()
             self._timers = Timers()
 
     def __init__(self, driver: Driver) -> None:

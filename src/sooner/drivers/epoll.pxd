@@ -8,6 +8,8 @@ cdef enum:
 
 cdef class Watch:
     cdef Runnable _reader, _writer
+    cdef int events(self)
+    cdef Runnable exchange(self, Runnable runnable, bint writes)
 
 cdef class EpollDriver(Driver):
     cdef EpollEvents _events
@@ -15,4 +17,5 @@ cdef class EpollDriver(Driver):
     cdef int _epoll_fd, _event_fd
     cdef list _watches
     cdef Watch watch(self, int fd)
+    cdef Runnable exchange(self, int fd, Runnable runnable, bint writes)
     cdef update(self, int fd, Watch watch, int before)

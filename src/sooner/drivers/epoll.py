@@ -27,6 +27,16 @@ class Watch:
         """Tell the events to ask for."""
         return (EPOLLIN if self._reader is not None else 0) | (EPOLLOUT if self._writer is not None else 0)
 
+    def exchange(self, runnable: Runnable | None, writes: cython.bint) -> Runnable | None:
+        """Set what reads, or writes; return what did before."""
+        if writes:
+            previous = self._writer
+            self._writer = runnable
+        else:
+            previous = self._reader
+            self._reader = runnable
+        return previous
+
 
 class EpollDriver(Driver):
     """`_watches` is indexed by file descriptor."""
@@ -78,39 +88,36 @@ class EpollDriver(Driver):
         return None
 
     def set_reader(self, fd: int, reader: Runnable | None) -> Runnable | None:
-        watch: Watch = self.watch(fd) or Watch()
-        before: cython.int = watch.events()
-        previous = watch._reader
-        watch._reader = reader
-        try:
-            self.update(fd, watch, before)
-        except OSError:
-            watch._reader = previous
-            raise
-        return previous
+        return self.exchange(fd, reader, False)
 
     def set_writer(self, fd: int, writer: Runnable | None) -> Runnable | None:
+        return self.exchange(fd, writer, True)
+
+    def exchange(self, fd: cython.int, runnable: Runnable | None, writes: cython.bint) -> Runnable | None:
+        """Set what reads a file, or writes; return what did before. OSError if that file can't be watched."""
         watch: Watch = self.watch(fd) or Watch()
         before: cython.int = watch.events()
-        previous = watch._writer
-        watch._writer = writer
+        previous: Runnable | None = watch.exchange(runnable, writes)
+        if runnable is None and previous is None:
+            return None
         try:
             self.update(fd, watch, before)
         except OSError:
-            watch._writer = previous
+            watch.exchange(previous, writes)
             raise
         return previous
 
     def update(self, fd: cython.int, watch: Watch, before: cython.int) -> None:
-        """Tell the kernel what a file is watched for now."""
+        """Tell the kernel what a file is watched for now, and before.
+
+        Also if that is the same: another file may have the number now, of which the kernel knows nothing.
+        """
         events: cython.int = watch.events()
-        if events == before:
-            return
         if events == 0:
             self._watches[fd] = None
             try:
                 self._epoll.unregister(fd)
-            except (FileNotFoundError, OSError):  # closed before it was taken out: the kernel has forgotten it
+            except OSError:  # closed before it was taken out: the kernel has forgotten it
                 pass
             return
         if before == 0:
