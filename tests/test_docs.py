@@ -21,7 +21,8 @@ from markdown_it.token import Token
 import sooner
 
 PROJECT = Path(__file__).parent.parent
-PAGES = [*(PROJECT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')), *(PROJECT / 'docs').glob('*.md')]
+PAGES = [PROJECT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')]
+PAGES += sorted((PROJECT / 'docs').glob('*.md'))
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,13 @@ def examples() -> Iterator[Example]:
                 yield Example(page, token.map[0] + 1, token.content, after.content if shown else None)
 
 
-@pytest.mark.parametrize('example', examples(), ids=str)
-def test_example_runs_and_prints_what_the_page_says(example: Example, tmp_path: Path) -> None:
-    program = tmp_path / 'example.py'
-    program.write_text('\n' * example.line + example.code)  # so that a traceback tells the line of the page
+def output_of(*arguments: str, cwd: Path | None = None, stdin: str = '', **variables: str) -> str:
     paths = filter(None, [str(Path(sooner.__file__).parents[1]), os.environ.get('PYTHONPATH')])
-    # Warnings are errors: an example must not teach what is deprecated.
     done = subprocess.run(
-        [sys.executable, '-W', 'error', program],
-        env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)},
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)} | variables,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,8 +66,31 @@ def test_example_runs_and_prints_what_the_page_says(example: Example, tmp_path: 
         check=False,
     )
     assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize('example', list(examples()), ids=str)
+def test_example_runs_and_prints_what_the_page_says(example: Example, tmp_path: Path) -> None:
+    program = tmp_path / 'example.py'
+    program.write_text('\n' * example.line + example.code)  # so that a traceback tells the line of the page
+    # Warnings are errors: an example must not teach what is deprecated.
+    output = output_of('-W', 'error', str(program))
     if example.output is not None:
-        assert done.stdout == example.output
+        assert output == example.output
+
+
+def test_session_with_the_debugger_goes_as_shown(tmp_path: Path) -> None:
+    fences = [token for token in tokens_of(PROJECT / 'docs' / 'contributing.md') if token.type == 'fence']
+    program = next(token.content for token in fences if token.info == 'python')
+    session = next(token.content for token in fences if token.info == 'console').splitlines()[1:]
+    (tmp_path / 'step.py').write_text(program)
+    commands = [line.removeprefix('(Pdb) ') for line in session if line.startswith('(Pdb) ')]
+    said = output_of('-m', 'pdb', 'step.py', cwd=tmp_path, stdin='\n'.join([*commands, 'quit']), SOONER_PURE='1')
+    for line in session:
+        if not line.startswith('(Pdb) '):
+            match = re.search(re.escape(line).replace(r'\.\.\.', '.*'), said)
+            assert match is not None, f'{line}\n\nis not said, or not there:\n\n{said}'
+            said = said[match.end() :]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -87,3 +109,9 @@ def test_make_has_the_targets_that_the_pages_name() -> None:
             if token.type == 'fence' and token.info == 'sh':
                 named = set(re.findall(r'\bmake ([a-z][a-z-]*)', token.content))
                 assert named <= targets, f'{page.name} names {named - targets}'
+
+
+def test_tests_that_the_pages_name_exist() -> None:
+    for page in PAGES:
+        for file, name in re.findall(r'`(tests/\S+\.py)::(\w+)`', page.read_text(encoding='utf-8')):
+            assert f'def {name}(' in (PROJECT / file).read_text(), f'{page.name} names {file}::{name}'

@@ -573,9 +573,7 @@ def test_iterator_of_a_future_is_what_a_generator_needs(each: Any, loop: Any) ->
 # The exception that nobody asked for.
 
 
-def test_exception_never_retrieved_is_reported_once(
-    each: Any, loop: Any, reports: list[dict[str, Any]]
-) -> None:
+def test_exception_never_retrieved_is_reported_once(each: Any, loop: Any, reports: list[dict[str, Any]]) -> None:
     error = ValueError('forgotten')
     future = each.Future(loop=loop)
     future.set_exception(error)
@@ -599,9 +597,14 @@ def retrieve_by_await(future: Any, loop: Any) -> None:
         loop.run_until_complete(future)
 
 
+def retrieve_by_result(future: Any, loop: Any) -> None:
+    with pytest.raises(ValueError, match='asked for'):
+        future.result()
+
+
 RETRIEVALS = {
     'exception()': lambda future, loop: future.exception(),
-    'result()': lambda future, loop: pytest.raises(ValueError, future.result),
+    'result()': retrieve_by_result,
     'await': retrieve_by_await,
     'cancel()': lambda future, loop: future.cancel(),
     '_log_traceback': lambda future, loop: setattr(future, '_log_traceback', False),
@@ -629,9 +632,7 @@ def test_pending_future_dies_in_silence(each: Any, loop: Any, reports: list[dict
     assert reports == []
 
 
-def test_debug_mode_tells_where_the_future_was_made(
-    each: Any, loop: Any, reports: list[dict[str, Any]]
-) -> None:
+def test_debug_mode_tells_where_the_future_was_made(each: Any, loop: Any, reports: list[dict[str, Any]]) -> None:
     loop.set_debug(True)
     for make in (loop.create_future, lambda: each.Future(loop=loop)):
         make().set_exception(ValueError())
@@ -654,7 +655,9 @@ def test_exception_in_a_cycle_is_reported_when_that_is_collected(
     assert len(reports) == 1
 
 
-def test_future_kept_by_the_exception_handler_goes_on_living(each: Any, loop: Any, reports: list[dict[str, Any]]) -> None:
+def test_future_kept_by_the_exception_handler_goes_on_living(
+    each: Any, loop: Any, reports: list[dict[str, Any]]
+) -> None:
     for number in range(10):
         loop.create_future().set_exception(ValueError(number))
     gc.collect()

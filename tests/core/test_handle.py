@@ -234,9 +234,7 @@ def test_debug_mode_remembers_where_a_handle_was_made(each: Any, loop: Any) -> N
         assert handle._source_traceback[-1].name == 'test_debug_mode_remembers_where_a_handle_was_made'
 
 
-def test_handle_made_by_hand_runs_and_reports(
-    each: Any, loop: Any, reports: list[dict[str, Any]]
-) -> None:
+def test_handle_made_by_hand_runs_and_reports(each: Any, loop: Any, reports: list[dict[str, Any]]) -> None:
     ran: list[int] = []
     each.Handle(ran.append, (1,), loop)._run()
     each.TimerHandle(0.0, ran.append, (2,), loop)._run()

@@ -71,6 +71,7 @@ def test_what_is_no_coroutine_is_refused(each: Any, loop: Any, thing: object) ->
         each.Task(thing, loop=loop)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason='asyncio takes generators for coroutines up to Python 3.11')
 def test_generator_is_refused(each: Any, loop: Any) -> None:
     def generator() -> Generator[None, None, None]:
         yield
@@ -109,9 +110,9 @@ def test_coroutines_of_other_kinds_run(each: Any, loop: Any, run: Any) -> None:
 
     assert run(loop.create_task(outer())) == 1
     assert run(loop.create_task(ByHand())) == [None, None, None]
+    task = loop.create_task(ByHand())
+    loop.call_soon(task.cancel)
     with pytest.raises(asyncio.CancelledError):
-        task = loop.create_task(ByHand())
-        loop.call_soon(task.cancel)
         run(task)
 
 
@@ -826,15 +827,19 @@ def test_task_group_cancels_the_others_when_one_fails(each: Any, loop: Any, run:
             raise
 
     async def main() -> None:
-        with pytest.raises(BaseExceptionGroup) as info:
+        async def work() -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(wait())
                 group.create_task(fail())
                 group.create_task(wait())
+
+        with pytest.raises(BaseExceptionGroup) as info:
+            await work()
         assert [str(error) for error in info.value.exceptions] == ['one']
         task = asyncio.current_task()
         assert task is not None
-        assert task.cancelling() == 0
+        if sys.version_info >= (3, 13):  # before, asyncio's TaskGroup does not take its cancel() back
+            assert task.cancelling() == 0
 
     run(main())
     assert log == ['cancelled', 'cancelled']
@@ -1292,9 +1297,7 @@ def test_exception_of_a_task_that_nobody_awaits_is_reported(
     assert repr(report['future']) == name
 
 
-def test_debug_mode_tells_where_a_task_was_made(
-    each: Any, loop: Any, turn: Any, reports: list[dict[str, Any]]
-) -> None:
+def test_debug_mode_tells_where_a_task_was_made(each: Any, loop: Any, turn: Any, reports: list[dict[str, Any]]) -> None:
     async def fail() -> None:
         raise ValueError('unseen')
 

@@ -195,7 +195,9 @@ def test_cancelled_timer_is_forgotten_at_once(ours: Any, loop: Any) -> None:
     assert gone() is None
 
 
-def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(ours: Any, loop: Any, clock: Clock, turn: Any) -> None:
+def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(
+    ours: Any, loop: Any, clock: Clock, turn: Any
+) -> None:
     chance = random.Random(7)
     fired: list[tuple[float, int]] = []
     expected: dict[int, float] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from hypothesis import strategies as st
@@ -110,7 +111,7 @@ def coroutine_body(depth: int) -> st.SearchStrategy[list[Statement]]:
 def programs(eager: bool) -> st.SearchStrategy[Program]:
     return st.builds(
         Program,
-        body=st.lists(coroutine_body(3), min_size=1, max_size=4).map(lambda parts: [each for part in parts for each in part]),
+        body=st.lists(coroutine_body(3), min_size=1, max_size=4).map(lambda parts: list(chain(*parts))),
         debug=st.sampled_from([False, False, True]),
         eager=flags if eager else st.just(False),
     )

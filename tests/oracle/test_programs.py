@@ -16,7 +16,7 @@ from .program import Program, programs
 from .world import KINDS, STOCK, Kind, run
 
 THOROUGH = os.environ.get('SOONER_HYPOTHESIS') == 'thorough'
-EXAMPLES = int(os.environ.get('SOONER_EXAMPLES', '20000' if THOROUGH else '150'))
+EXAMPLES = int(os.environ.get('SOONER_EXAMPLES', '20000' if THOROUGH else '60'))
 
 profile = settings(
     max_examples=EXAMPLES,

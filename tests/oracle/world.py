@@ -230,9 +230,11 @@ class World:
         what = (tuple(sorted(context)), plain(context['message']), describe(context.get('exception')))
         if 'never retrieved' in context['message'] or 'destroyed' in context['message']:
             self.seen.last_words.append(what)  # when an object dies is nobody's promise
-        else:
+        elif sys.version_info >= (3, 12):
             self.note('reported', what)
             variable.set(99)  # whoever else sees this shares the context
+        else:  # asyncio calls this in whatever context there is
+            self.trace.append(('reported', what))
 
     def state(self, future: Any) -> Any:
         return future._state, future.cancelled(), future.done()
@@ -346,8 +348,8 @@ class World:
         return (task.cancelling(), task.uncancel(), task.cancelling()) if isinstance(task, asyncio.Task) else None
 
     def do_add_callback(self, number: int, body: list[Statement], own_context: bool) -> None:
-        context = self.context if own_context else None
-        self.pick(number).add_done_callback(self.callback(body), context=context)
+        options = {'context': self.context} if own_context else {}  # asyncio's C does not take None for nothing
+        self.pick(number).add_done_callback(self.callback(body), **options)
 
     def do_remove_callback(self, number: int, callback: int) -> Any:
         if self.callbacks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +17,5 @@ def stress_scale() -> int:
 if SCALE > 1:
 
     @pytest.fixture(autouse=True)
-    def _no_hang() -> Iterator[None]:
+    def _no_hang() -> None:
         """Let a test take its time."""
-        yield

@@ -96,7 +96,7 @@ def test_loop_that_waits_wakes_up_for_each_call(ours: Any, loop: Any, count: int
     stopper.start()
     loop.run_forever()
     stopper.join()
-    assert seen == {thread: rounds for thread in range(THREADS)}
+    assert seen == dict.fromkeys(range(THREADS), rounds)
 
 
 def test_futures_completed_by_threads_wake_their_waiters_once(ours: Any, loop: Any, run: Any, count: int) -> None:
@@ -174,7 +174,7 @@ def test_one_of_the_threads_that_complete_a_future_wins(ours: Any, loop: Any, ru
     run(main())
     assert [len(winners) for winners in wins] == [1] * rounds
     assert [outcomes[i] for i in range(rounds)] == [winners[0] for winners in wins]
-    assert called == {i: 1 for i in range(rounds)}
+    assert called == dict.fromkeys(range(rounds), 1)
 
 
 def test_callbacks_added_while_a_thread_completes_run_once(ours: Any, loop: Any, run: Any, count: int) -> None:
@@ -208,7 +208,7 @@ def test_callbacks_added_while_a_thread_completes_run_once(ours: Any, loop: Any,
         await asyncio.sleep(0)
 
     run(main())
-    assert called == {i: 3 for i in range(count)}
+    assert called == dict.fromkeys(range(count), 3)
 
 
 def test_stop_from_another_thread_ends_each_run(ours: Any, loop: Any, count: int) -> None:

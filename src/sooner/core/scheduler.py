@@ -64,18 +64,19 @@ class Scheduler:
 
     if not cython.compiled:
 
+        _spare: Runnable | None = None
+        _spares: int = 0
+        _status: int = OPEN
+        _indirect: bool = False
+        _current: Any = None
+        _published: Any = None
+        _thread_id: int = 0
+        _tasks_created: int = 0
+        _callbacks_run: int = 0
+
         def __init__(self) -> None:
             self._ready: Ring[Runnable] = Ring()
             self._tasks: dict[int, Any] = TaskList()
-            self._spare: Runnable | None = None
-            self._spares = 0
-            self._status = OPEN
-            self._indirect = False
-            self._current: Any = None
-            self._published: Any = None
-            self._thread_id = 0
-            self._tasks_created = 0
-            self._callbacks_run = 0
 
     else:
 
