@@ -65,7 +65,7 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.sooner $(VENV)/.docs
+docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict $(ARGS)
 
 build: $(VENV)/.made-$(VERSION)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -173,9 +172,7 @@ def test_shutdown_without_an_executor_is_harmless(each: Any, loop: Any, run: Any
     run(loop.shutdown_default_executor())
 
 
-def test_shutdown_with_a_timeout_warns_and_goes_on(each: Any, loop: Any, run: Any) -> None:
-    if each.is_stock and sys.version_info < (3, 12):
-        pytest.skip('asyncio has the timeout since Python 3.12')
+def test_shutdown_with_a_timeout_warns_and_goes_on(ours: Any, loop: Any, run: Any) -> None:
     door = threading.Event()
 
     async def main() -> None:

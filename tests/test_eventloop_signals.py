@@ -338,7 +338,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize('run', ['sooner.run(main())', 'asyncio.run(main())'])
+@pytest.mark.parametrize('run', ['sooner.run(main())', 'asyncio.Runner(loop_factory=sooner.Loop).run(main())'])
 @pytest.mark.parametrize(
     'body',
     [

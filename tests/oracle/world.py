@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import re
 import selectors
 import sys
@@ -33,6 +32,9 @@ ERRORS: dict[str, type[BaseException]] = {
 
 ROUNDS = 100
 """How often a program may stop its loop, or get stuck, before it is given up."""
+
+GOLDEN_RATIO = 0.6180339887498949
+"""Its multiples, without their whole part, are never the same, nor are sums of few of them."""
 
 variable: ContextVar[int] = ContextVar('variable', default=0)
 
@@ -279,7 +281,7 @@ class World:
     def delay(self, seconds: int) -> float:
         """Make it a time at which nothing else happens."""
         self.timers_made += 1
-        shift = random.Random(self.timers_made).random() / 1024
+        shift = self.timers_made * GOLDEN_RATIO % 1 / 1024
         return seconds + shift if seconds > 0 else -shift
 
     def task(self, body: list[Statement], other: bool = False, own_context: bool = False) -> Any:

@@ -52,6 +52,8 @@ cdef extern from "capi.h":
     enum: YIELDED
     enum: RETURNED
     enum: RAISED
+    enum: REFUSED
+    bint is_context "PyContext_CheckExact" (object)
     bint is_coroutine(object)
     object coro_send(object context, object coro)
     object coro_throw(object context, object coro, object exc)

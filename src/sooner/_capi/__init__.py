@@ -21,6 +21,7 @@ from typing import Any
 __all__ = [
     'CURRENT_TASK_IN_THREAD',
     'RAISED',
+    'REFUSED',
     'RETURNED',
     'YIELDED',
     'EpollEvents',
@@ -45,6 +46,7 @@ __all__ = [
     'forget_stop_iteration',
     'identity_hash',
     'indivisible',
+    'is_context',
     'is_coroutine',
     'monotonic',
     'recycle',
@@ -163,6 +165,13 @@ def indivisible(cls: type, *names: str) -> None:
         setattr(cls, name, guard(getattr(cls, name)))
 
 
+def _leave_out_own_frame(exc: BaseException) -> BaseException:
+    """Have the traceback begin where the caller's code does, as it does when this is C."""
+    if exc.__traceback__ is not None:
+        exc.__traceback__ = exc.__traceback__.tb_next
+    return exc
+
+
 # Methods.
 
 
@@ -185,12 +194,17 @@ snapshot_context = copy_context
 """Copy the current context, to be entered by callbacks that were scheduled with shared=True."""
 
 
+def is_context(instance: object) -> bool:
+    """Tell whether this is a Context."""
+    return type(instance) is Context
+
+
 def context_call(context: Context, shared: bool, callback: Any, args: tuple[Any, ...] | None) -> BaseException | None:
     """Call in a context (in an equal one if it is shared); return the exception, or None."""
     try:
         context.run(callback, *(args or ()))
     except BaseException as exc:
-        return exc
+        return _leave_out_own_frame(exc)
     return None
 
 
@@ -206,7 +220,7 @@ def failed_context(context: Context) -> Context:
 
 # Coroutines.
 
-YIELDED, RETURNED, RAISED = range(3)
+YIELDED, RETURNED, RAISED, REFUSED = range(4)
 
 _sent = threading.local()
 
@@ -217,7 +231,10 @@ def is_coroutine(instance: object) -> bool:
 
 
 def sent_status() -> int:
-    """Tell what the last coro_send() or coro_throw() gave: YIELDED, RETURNED or RAISED."""
+    """Tell what the last coro_send() or coro_throw() gave.
+
+    YIELDED, RETURNED, RAISED, or REFUSED with the RuntimeError that says that the context could not be entered.
+    """
     return int(_sent.status)
 
 
@@ -228,7 +245,9 @@ def _resume(context: Context | None, method: Any, value: Any) -> Any:
     except StopIteration as exc:
         result, status = exc.value, RETURNED
     except BaseException as exc:
-        result, status = exc, RAISED
+        entered = exc.__traceback__ is not None and exc.__traceback__.tb_next is not None
+        refused = not entered and isinstance(exc, RuntimeError) and 'cannot enter context' in str(exc)
+        result, status = _leave_out_own_frame(exc), REFUSED if refused else RAISED
     _sent.status = status
     return result
 

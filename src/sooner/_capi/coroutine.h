@@ -1,6 +1,6 @@
 /* Resuming a coroutine, and finishing an await. */
 
-enum { YIELDED = 0, RETURNED = 1, RAISED = 2 };
+enum { YIELDED = 0, RETURNED = 1, RAISED = 2, REFUSED = 3 };
 
 #define is_coroutine(object) PyCoro_CheckExact(object)
 
@@ -12,7 +12,7 @@ SOONER_STATIC int sooner_sent;
 CYTHON_UNUSED static PyObject *coro_send(PyObject *context, PyObject *coro) {
     PyObject *result = NULL;
     if (context != Py_None && PyContext_Enter(context)) {
-        sooner_sent = RAISED;
+        sooner_sent = REFUSED;
         return PyErr_GetRaisedException();
     }
     PySendResult sent = PyIter_Send(coro, Py_None, &result);
@@ -27,7 +27,7 @@ CYTHON_UNUSED static PyObject *coro_send(PyObject *context, PyObject *coro) {
 CYTHON_UNUSED static PyObject *coro_throw(PyObject *context, PyObject *coro, PyObject *exc) {
     int status = YIELDED;
     if (context != Py_None && PyContext_Enter(context)) {
-        sooner_sent = RAISED;
+        sooner_sent = REFUSED;
         return PyErr_GetRaisedException();
     }
     static PyObject *name;

@@ -21,7 +21,7 @@ from typing import Any
 
 import cython
 
-from .debug import creation_stack
+from .inquiries import creation_stack, wraps_stop_iteration
 from .handle import Handle
 from .scheduler import Runnable, Scheduler
 
@@ -45,7 +45,8 @@ CancelledError: Any = cython.declare(object, asyncio.CancelledError)
 InvalidStateError: Any = cython.declare(object, asyncio.InvalidStateError)
 _Future: Any = cython.declare(object, asyncio.Future)
 _STATES: Any = cython.declare(tuple, ('PENDING', 'CANCELLED', 'FINISHED'))
-_WRAPS_STOP_ITERATION: Any = cython.declare(bool, sys.version_info >= (3, 12))
+_WRAPS_STOP_ITERATION: Any = cython.declare(bool, wraps_stop_iteration())
+_INITIALIZED_ONCE: Any = cython.declare(bool, sys.version_info >= (3, 15))
 _WARNS_OF_THREE_PARTS: Any = cython.declare(bool, sys.version_info >= (3, 12))
 
 
@@ -84,6 +85,8 @@ class Future(Runnable):
 
     def bind(self, loop: Any) -> None:
         """Belong to a loop, pending, as __init__() says: also if it was something else before."""
+        if self._loop is not None and _INITIALIZED_ONCE:
+            raise RuntimeError(f'{type(self).__name__} object is already initialized')
         if loop is None:
             loop = asyncio.get_event_loop()
         self._loop = loop
@@ -432,6 +435,10 @@ class Future(Runnable):
         if self._status != FINISHED:
             self._value = message
 
+    @_cancel_message.deleter
+    def _cancel_message(self) -> None:
+        raise AttributeError('_cancel_message cannot be deleted')
+
     @property
     def _callbacks(self) -> list[tuple[Any, Context]] | None:
         if self._status != PENDING:
@@ -453,7 +460,10 @@ class Future(Runnable):
     @property
     def _asyncio_awaited_by(self) -> set[Any] | None:
         """The tasks that await this (asyncio's call graph reads it)."""
-        return {entry for entry in self.entries() if isinstance(entry, Runnable)} or None
+        waiting = {
+            entry if isinstance(entry, Runnable) else getattr(entry[0], '__self__', None) for entry in self.entries()
+        }
+        return {task for task in waiting if isinstance(task, asyncio.Task)} or None
 
     @property
     def _log_traceback(self) -> bool:
@@ -557,7 +567,12 @@ def forget_value() -> None:
 
 if cython.compiled:
     _sample = Future.__new__(Future)
-    recycle_future(Future, _sample, cython.cast(Future, _sample)._last_words, cython.cast(Future, _sample)._attributes)
+    recycle_future(
+        Future,
+        _sample,
+        cython.cast(Future, _sample)._last_words,
+        cython.cast(Future, _sample)._attributes,  # type: ignore[attr-defined]
+    )
     del _sample
 else:
     indivisible(Future, 'set_result', 'fail', 'request_cancel', 'add_callback', 'add_waiter')

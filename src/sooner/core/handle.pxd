@@ -16,6 +16,9 @@ cdef class Handle(Runnable):
     cdef forget(self)
     cdef str describe(self)
 
+cdef class ThreadSafeHandle(Handle):
+    cdef object _lock
+
 cdef class TimerHandle(Handle):
     cdef readonly double _when
     cdef long long _sequence

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
 import cython
 
-from .debug import creation_stack
+from .inquiries import creation_stack
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:
     from .._capi import context_call, copy_context, failed_context, reusable, snapshot_context
 
 _Handle: Any = cython.declare(object, asyncio.Handle)
+_ThreadSafeHandle: Any = cython.declare(object, getattr(asyncio.events, '_ThreadSafeHandle', asyncio.Handle))
+_RLock: Any = cython.declare(object, threading.RLock)
 _TimerHandle: Any = cython.declare(object, asyncio.TimerHandle)
 _format_callback: Any = cython.declare(object, asyncio.format_helpers._format_callback_source)
 _HIDES_ARGUMENTS: Any = cython.declare(bool, 'debug' in inspect.signature(_format_callback).parameters)
@@ -43,7 +46,8 @@ class Handle(Runnable):
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
     ) -> None:
-        own = copy_context() if context is None else context  # not shared: what runs more than once finds it as it left it
+        # Not shared: what runs more than once finds it as it left it.
+        own = copy_context() if context is None else context
         fill_handle(self, loop, callback, tuple(args) if args else None, own)
         if loop.get_debug():
             self._source_traceback = creation_stack()
@@ -135,6 +139,38 @@ class Handle(Runnable):
         return self._description or self.describe()
 
 
+class ThreadSafeHandle(Handle):
+    """What call_soon_threadsafe() returns since 3.14: other threads may cancel it, and then wait while it runs."""
+
+    if not cython.compiled:
+        _lock: Any = None
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
+    ) -> None:
+        Handle.__init__(self, callback, args, loop, context)
+        self._lock = _RLock()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Pass isinstance(handle, asyncio.events._ThreadSafeHandle)."""
+        return _ThreadSafeHandle
+
+    def cancel(self) -> None:
+        """Do not run the callback; if it runs in another thread, wait until that is over."""
+        with self._lock:
+            Handle.cancel(self)
+
+    def cancelled(self) -> bool:
+        """Tell whether cancel() was called; if the callback runs in another thread, when that is over."""
+        with self._lock:
+            return self._cancelled
+
+    def run(self, scheduler: Scheduler) -> None:
+        with self._lock:
+            Handle.run(self, scheduler)
+
+
 class TimerHandle(Handle):
     """A callback to be run at a time of its loop's clock, in seconds.
 
@@ -224,9 +260,7 @@ def fill_handle(
     handle._context = snapshot_context() if context is None else context
 
 
-def new_handle(
-    scheduler: Scheduler, callback: Any, args: tuple[Any, ...] | None, context: Context | None
-) -> Handle:
+def new_handle(scheduler: Scheduler, callback: Any, args: tuple[Any, ...] | None, context: Context | None) -> Handle:
     """Make a handle, out of one that has run if there is one, and put it into the ready queue."""
     handle: Handle = cython.cast(Handle, scheduler._spare)
     if handle is not None:
@@ -262,4 +296,4 @@ def failure_context(handle: Handle, exc: BaseException) -> dict[str, Any]:
 
 
 if cython.compiled:
-    recycle(TimerHandle)
+    recycle(TimerHandle)  # type: ignore[name-defined]  # noqa: F821

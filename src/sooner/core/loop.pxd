@@ -13,7 +13,7 @@ from .._capi cimport (
 )
 from .driver cimport Driver
 from .future cimport Future, forget_value, new_future
-from .handle cimport Handle, TimerHandle, failure_context, fill_handle, new_handle
+from .handle cimport Handle, ThreadSafeHandle, TimerHandle, failure_context, fill_handle, new_handle
 from .scheduler cimport CLOSED, FORKED, OPEN, WAITING, Runnable, Scheduler
 from .task cimport Task, new_task
 from .timers cimport Timers

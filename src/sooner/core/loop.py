@@ -19,10 +19,10 @@ from typing import Any
 
 import cython
 
-from .debug import creation_stack
+from .inquiries import creation_stack
 from .driver import Driver
 from .future import Future
-from .handle import Handle, TimerHandle
+from .handle import Handle, ThreadSafeHandle, TimerHandle
 from .scheduler import Runnable, Scheduler
 from .statistics import Statistics
 from .task import Task
@@ -55,6 +55,7 @@ _LONGEST_WAIT: Any = cython.declare(cython.double, 24 * 3600.0)
 _CLOCK_RESOLUTION: Any = cython.declare(cython.double, 1e-9)
 _get_ident: Any = cython.declare(object, threading.get_ident)
 _eager_task_factory: Any = cython.declare(object, getattr(asyncio, 'eager_task_factory', None))
+_THREAD_SAFE_HANDLES: Any = cython.declare(bool, hasattr(asyncio.events, '_ThreadSafeHandle'))
 _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 
 
@@ -90,6 +91,8 @@ class LoopCore(Scheduler):
             self._timers = Timers()
 
     def __init__(self, driver: Driver) -> None:
+        if self._thread_id != 0:
+            raise RuntimeError('This event loop is already running')
         if not cython.compiled:
             Scheduler.__init__(self)
             self._timers = Timers()
@@ -149,6 +152,10 @@ class LoopCore(Scheduler):
         """Do the same from any thread, and wake the loop if it waits."""
         if self._debug or not callable(callback):
             self.check_callback(callback, 'call_soon_threadsafe')
+        if _THREAD_SAFE_HANDLES:
+            locked: ThreadSafeHandle = ThreadSafeHandle(callback, args, self, context)
+            self.push(locked)
+            return locked
         handle: Handle = new_handle(self, callback, args if args else None, context)
         if self._debug:
             handle._source_traceback = creation_stack()

@@ -24,7 +24,6 @@ if not cython.compiled:
         ring_push,
         show_references,
         tasks_clear,
-        tasks_len,
         tasks_list,
     )
 
@@ -63,7 +62,6 @@ class Scheduler:
     """
 
     if not cython.compiled:
-
         _spare: Runnable | None = None
         _spares: int = 0
         _status: int = OPEN

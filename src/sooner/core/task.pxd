@@ -1,4 +1,5 @@
 from .._capi cimport (
+    REFUSED,
     RETURNED,
     YIELDED,
     TaskLink,
@@ -6,6 +7,7 @@ from .._capi cimport (
     copy_methods,
     coro_send,
     coro_throw,
+    is_context,
     is_coroutine,
     recycle_future,
     sent_status,

@@ -29,6 +29,7 @@ from .scheduler import Scheduler
 
 if not cython.compiled:
     from .._capi import (
+        REFUSED,
         RETURNED,
         YIELDED,
         TaskLink,
@@ -36,6 +37,7 @@ if not cython.compiled:
         copy_methods,
         coro_send,
         coro_throw,
+        is_context,
         is_coroutine,
         recycle_future,
         sent_status,
@@ -102,6 +104,8 @@ class Task(Future):
         global _last_number
         if not is_coroutine(coro) and not asyncio.iscoroutine(coro):
             raise TypeError(f'a coroutine was expected, got {coro!r}')
+        if context is not None and not is_context(context):
+            raise TypeError(f'a contextvars.Context was expected, got {type(context).__name__}')
         self._coro = coro
         self._task_context = copy_context() if context is None else context
         self._last_words = UNFINISHED
@@ -284,6 +288,7 @@ class Task(Future):
             previous = swap_foreign_task(loop, self)
         try:
             self.resume(self._task_context, None)
+            refused: cython.bint = sent_status() == REFUSED and self._status == FINISHED
         finally:
             if self._native:
                 cython.cast(Scheduler, loop).restore_current(previous)
@@ -291,6 +296,8 @@ class Task(Future):
                 swap_foreign_task(loop, previous)
             if self._status != PENDING:
                 self._coro = None
+        if refused:  # the context is entered already: so it is the caller's mistake
+            raise self.failure()
 
     def due_cancellation(self, exc: BaseException | None) -> BaseException:
         """Return the CancelledError that cancel() asked for, unless there is one already."""
@@ -471,5 +478,10 @@ def new_task(scheduler: Scheduler, coro: Any, name: Any, context: Context | None
 copy_methods(Task, Future)
 if cython.compiled:
     _sample = Task.__new__(Task)
-    recycle_future(Task, _sample, cython.cast(Task, _sample)._last_words, cython.cast(Task, _sample)._attributes)
+    recycle_future(
+        Task,
+        _sample,
+        cython.cast(Task, _sample)._last_words,
+        cython.cast(Task, _sample)._attributes,  # type: ignore[attr-defined]
+    )
     del _sample
