@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+import sooner
+
 Python = Callable[..., 'subprocess.CompletedProcess[str]']
 
 PREAMBLE = """
