@@ -179,7 +179,11 @@ loop.close()
 def test_child_may_close_and_drop_the_loop(ours: Any, fork: Any) -> None:
     output = fork("""
 loop = sooner.new_event_loop()
-loop.add_signal_handler(signal.SIGUSR1, print, 'signal of the parent')
+def signalled():
+    print('signal of the parent')
+    loop.stop()
+
+loop.add_signal_handler(signal.SIGUSR1, signalled)
 loop.create_task(asyncio.sleep(1000))._log_destroy_pending = False
 loop.call_later(1000, print)
 
@@ -194,7 +198,6 @@ def child():
 
 in_child(child)
 signal.raise_signal(signal.SIGUSR1)
-loop.call_later(0.001, loop.stop)
 loop.run_forever()
 loop.close()
 """)

@@ -112,17 +112,22 @@ class Loop(  # type: ignore[misc]
             return
         if self.get_debug():
             logger.debug('Close %r', self)
-        self._close_signals()
-        for task in self.drop_everything():
+        for task in self._release():
             asyncio.tasks._register_task(task)  # pending for ever, but known
+
+    def _release(self) -> list[Any]:
+        """Close; return the tasks that the loop held."""
+        self._close_signals()
+        tasks = self.drop_everything()
         self._driver.close()
         self._abandon_executor()
+        return tasks
 
     def __del__(self) -> None:
         if not self.is_closed() and type(self._driver) is not Driver:  # else it was never made
             warnings.warn(f'unclosed event loop {self!r}', ResourceWarning, source=self, stacklevel=2)
             if not self.is_running():
-                self.close()
+                self._release()
 
     def set_debug(self, enabled: bool) -> None:
         """Switch debug mode.

@@ -242,7 +242,12 @@ def test_sleep_wakes_in_order(each: Any, loop: Any, run: Any) -> None:
         woken.append(delay)
 
     async def main() -> None:
-        await asyncio.gather(*map(sleeper, (0.003, 0.001, 0.002)))
+        now = loop.time()
+        loop.time = lambda: now  # all begin at one time, however slow this machine is
+        sleeping = asyncio.gather(*map(sleeper, (0.003, 0.001, 0.002)))
+        await asyncio.sleep(0)
+        del loop.time
+        await sleeping
 
     run(main())
     assert woken == [0.001, 0.002, 0.003]

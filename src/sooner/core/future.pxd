@@ -50,6 +50,6 @@ cdef class FutureIterator:
     cdef Future _future
     cdef bint _asked
 
-cdef bint same_entry(one, other)
+cdef bint is_among(entry, list entries) except -1
 cdef Future new_future(Scheduler scheduler)
 cdef forget_value()

@@ -186,7 +186,7 @@ class Future(Runnable):
             return 0
         equal = [entry for entry in self.entries() if self.entry_call(entry)[0] == fn]
         if equal and self._status == PENDING:  # comparing runs code of others: look again at who waits
-            self.set_entries([entry for entry in self.entries() if not any(same_entry(entry, one) for one in equal)])
+            self.set_entries([entry for entry in self.entries() if not is_among(entry, equal)])
         return len(equal)
 
     # Awaiting: the future is its own iterator, which yields itself to the task and then returns the result.
@@ -487,11 +487,14 @@ class Future(Runnable):
         return CancelledError() if message is None else CancelledError(message)  # type: ignore[no-any-return]
 
 
-def same_entry(one: Any, other: Any) -> bool:
-    """Tell whether two of what entries() told of are the same registration."""
-    if one is other:
-        return True
-    return isinstance(one, tuple) and isinstance(other, tuple) and one[0] is other[0] and one[1] is other[1]
+def is_among(entry: Any, entries: list[Any]) -> bool:
+    """Tell whether one of what entries() told of is among others that it told of: the same registration."""
+    for other in entries:
+        if entry is other:
+            return True
+        if isinstance(entry, tuple) and isinstance(other, tuple) and entry[0] is other[0] and entry[1] is other[1]:
+            return True
+    return False
 
 
 @reprlib.recursive_repr()
