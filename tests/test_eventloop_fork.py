@@ -132,11 +132,11 @@ def split():
     pids.append(os.fork())
     if pids[0] != 0:
         assert os.waitpid(pids[0], 0)[1] == 0
+        loop.call_soon(loop.stop)
 
 pids = []
 loop.call_soon(split)
 loop.call_soon(print, 'same turn')
-loop.call_later(0.001, loop.stop)
 try:
     loop.run_forever()
 except RuntimeError as error:

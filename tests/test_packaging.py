@@ -140,7 +140,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / 'copy' / 'src' / 'sooner' / 'core' / 'task.so').touch()
     succeed('setup.py', '--quiet', 'sdist', '--dist-dir', folder, cwd=folder / 'copy')
     with tarfile.open(folder / f'sooner-{sooner.__version__}.tar.gz') as archive:
-        archive.extractall(folder, filter='data')
+        archive.extractall(folder, **({'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}))
     return folder / f'sooner-{sooner.__version__}'
 
 

@@ -506,6 +506,7 @@ class FutureIterator:
     """What iter(future) gives, for `yield from` and for who sends and throws by hand."""
 
     if not cython.compiled:
+        _future: Any = None
         _asked: bool = False
 
     def __init__(self, future: Future) -> None:
