@@ -152,7 +152,7 @@ def install(sdist: Path, target: Path, **environment: str) -> subprocess.Complet
 @builds_packages
 def test_sdist_holds_all_sources_and_nothing_that_was_built(sdist: Path) -> None:
     assert sources(sdist / 'src' / 'sooner') == sources(TREE)
-    assert {'LICENSE', 'Makefile', 'README.md', 'pyproject.toml', 'setup.py'} <= {path.name for path in sdist.iterdir()}
+    assert {'LICENSE', 'README.md', 'pyproject.toml', 'setup.py'} <= {path.name for path in sdist.iterdir()}
     assert sources(sdist / 'tests') == sources(PROJECT / 'tests')
     assert not [path for path in sdist.rglob('*.*') if path.suffix in ('.so', '.c', '.pyc')]
 
