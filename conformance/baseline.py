@@ -57,11 +57,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split('.'))
 
 
+def all_differences() -> list[Difference]:
+    """The differences of every Python and build."""
+    entries = tomllib.loads(DIFFERENCES.read_text()).get('difference', [])
+    return [Difference(**{**entry, 'tests': tuple(entry['tests'])}) for entry in entries]
+
+
 def load_differences(compiled: bool | None) -> list[Difference]:
     """The differences that hold for this Python and that build."""
-    entries = tomllib.loads(DIFFERENCES.read_text()).get('difference', [])
-    differences = [Difference(**{**entry, 'tests': tuple(entry['tests'])}) for entry in entries]
-    return [difference for difference in differences if difference.holds_for(compiled)]
+    return [difference for difference in all_differences() if difference.holds_for(compiled)]
 
 
 def reason_of(test_id: str, differences: list[Difference]) -> str | None:

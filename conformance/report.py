@@ -143,7 +143,8 @@ def documentation(differences: list[Difference]) -> str:
     lines += ['What differs on purpose:', '']
     for difference in differences:
         tests = ', '.join(f'`{pattern}`' for pattern in difference.tests)
-        lines.append(f'- {difference.reason} ({tests})')
+        since = f' Since {difference.since}.' if difference.since else ''
+        lines.append(f'- {difference.reason}{since} ({tests})')
     return '\n'.join(lines)
 
 

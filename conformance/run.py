@@ -205,7 +205,7 @@ def main() -> int:
         console.print(f'Recorded in {baseline.record(results)}.', markup=False)
     if options.write_docs:
         try:
-            report.write_documentation(DOCUMENT, differences)
+            report.write_documentation(DOCUMENT, baseline.all_differences())
         except (OSError, ValueError) as error:
             console.print(str(error), markup=False)
             return 2
