@@ -49,12 +49,8 @@ test-all:
 conformance: $(VENV)/.sooner $(VENV)/.test
 	$(BIN)/python -m conformance $(ARGS)
 
-# Python itself leaks at exit on purpose; its own allocator would hide from the sanitizer what is used after it is freed.
-sanitize:
-	$(MAKE) install $(VENV)-sanitize/.test VENV=$(VENV)-sanitize SOONER_SANITIZE=address,undefined
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
-	$(VENV)-sanitize/bin/python -m pytest --ignore tests/test_packaging.py $(ARGS)
+sanitize: $(VENV)/.test
+	scripts/sanitize --python $(BIN)/python $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -21,8 +21,8 @@ from typing import Any
 
 import cython
 
-from .inquiries import creation_stack, wraps_stop_iteration
 from .handle import Handle
+from .inquiries import creation_stack, wraps_stop_iteration
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:

@@ -1,6 +1,9 @@
 from .._capi cimport context_call, copy_context, failed_context, recycle, reusable, snapshot_context
 from .scheduler cimport CLOSED, WAITING, Runnable, Scheduler
 
+cdef enum:
+    SPARE_HANDLES = 16384
+
 cdef class Handle(Runnable):
     cdef readonly object _loop, _callback
     cdef object _context

@@ -17,6 +17,8 @@ from .scheduler import Runnable, Scheduler
 if not cython.compiled:
     from .._capi import context_call, copy_context, failed_context, reusable, snapshot_context
 
+    SPARE_HANDLES = 16384  # at most kept to be used again: what another thread schedules in its turn at the GIL
+
 _Handle: Any = cython.declare(object, asyncio.Handle)
 _ThreadSafeHandle: Any = cython.declare(object, getattr(asyncio.events, '_ThreadSafeHandle', asyncio.Handle))
 _RLock: Any = cython.declare(object, threading.RLock)
@@ -98,7 +100,7 @@ class Handle(Runnable):
                 if self._shared:
                     self.adopt_context()
                 scheduler.report(exc, self)
-        if reusable(self) and scheduler._spares < 256 and type(self) is Handle:
+        if reusable(self) and scheduler._spares < SPARE_HANDLES and type(self) is Handle:
             if scheduler._indirect or self._source_traceback is not None:  # what runs slowly is told by its handle
                 return
             self._callback = self._arguments = self._context = None

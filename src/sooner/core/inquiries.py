@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import asyncio
+import sys
 from asyncio import format_helpers
 from traceback import StackSummary
 from types import FrameType

@@ -19,10 +19,10 @@ from typing import Any
 
 import cython
 
-from .inquiries import creation_stack
 from .driver import Driver
 from .future import Future
 from .handle import Handle, ThreadSafeHandle, TimerHandle
+from .inquiries import creation_stack
 from .scheduler import Runnable, Scheduler
 from .statistics import Statistics
 from .task import Task
