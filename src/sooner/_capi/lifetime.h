@@ -45,7 +45,7 @@ CYTHON_UNUSED static void sooner_show_references(PyTypeObject *type, char *self,
 /* ---- One static GC type per extension module whose exact instances are recycled ----
    Unlike @cython.freelist this works with base classes and weak references. */
 
-#define SOONER_FREE_LIST 256
+#define SOONER_FREE_LIST 4096
 
 SOONER_STATIC struct {
     int count;
