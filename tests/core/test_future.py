@@ -828,15 +828,21 @@ def test_subclass_that_forgets_init_is_told_so(each: Any, loop: Any) -> None:
         assert repr(future) == '<Forgetful pending>'
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason='a future is initialized once since Python 3.15')
 def test_init_makes_a_future_pending_again(each: Any, loop: Any, run: Any) -> None:
-    if each.is_stock and sys.version_info >= (3, 15):
-        pytest.skip('asyncio refuses this since Python 3.15')
     future = each.Future(loop=loop)
     future.set_result(1)
     future.__init__(loop=loop)
     assert not future.done()
     future.set_result(2)
     assert run(future) == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason='a future may be initialized again before Python 3.15')
+def test_init_of_a_future_is_refused_the_second_time(each: Any, loop: Any) -> None:
+    future = each.Future(loop=loop)
+    with pytest.raises(RuntimeError, match='is already initialized'):
+        future.__init__(loop=loop)
 
 
 # Life and death.
@@ -993,6 +999,7 @@ def test_callback_may_drop_the_last_reference(each: Any, loop: Any, turn: Any) -
     assert holder == []
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason='a future is initialized once since Python 3.15')
 def test_value_whose_end_touches_the_future_is_survived(ours: Any, loop: Any) -> None:
     seen: list[Any] = []
 
