@@ -25,6 +25,9 @@ COMPILED_MODULES = (
     'sooner.core.driver',
     'sooner.core.loop',
     'sooner.drivers.epoll',
+    'sooner.net.transport',
+    'sooner.net.stream',
+    'sooner.net.listener',
 )
 """The modules that are compiled where there is a compiler; setup.py reads this."""
 

@@ -16,11 +16,16 @@ from .core.loop import LoopCore, adopt_methods
 from .core.registry import loops
 from .drivers import new_driver
 from .mixins.asyncgens import AsyncGenerators
+from .mixins.connections import Connections
+from .mixins.datagrams import Datagrams
 from .mixins.exceptions import ExceptionHandling
 from .mixins.executors import Executors
 from .mixins.files import Files
-from .mixins.networking import Networking
+from .mixins.names import Names
+from .mixins.pipes import Pipes
+from .mixins.processes import Processes
 from .mixins.signals import Signals
+from .mixins.sockets import Sockets
 
 T = TypeVar('T')
 
@@ -38,11 +43,23 @@ logger = logging.getLogger('asyncio')
 
 
 class Loop(  # type: ignore[misc]
-    ExceptionHandling, Executors, Signals, AsyncGenerators, Files, LoopCore, Networking, asyncio.AbstractEventLoop
+    ExceptionHandling,
+    Executors,
+    Signals,
+    AsyncGenerators,
+    Files,
+    Names,
+    Connections,
+    Datagrams,
+    Sockets,
+    Pipes,
+    Processes,
+    LoopCore,
+    asyncio.AbstractEventLoop,
 ):
     """An asyncio event loop."""
 
-    __slots__ = (*ExceptionHandling.STATE, *Executors.STATE, *Signals.STATE, *AsyncGenerators.STATE)
+    __slots__ = (*ExceptionHandling.STATE, *Executors.STATE, *Signals.STATE, *AsyncGenerators.STATE, *Connections.STATE)
 
     def __init__(self, driver: Driver | str | None = None) -> None:
         """Make a loop with a driver: itself, or its name, or None for the best one here."""

@@ -1011,13 +1011,5 @@ def test_every_method_of_asyncios_loop_is_there(ours: Any, loop: Any) -> None:
     assert missing <= {'_timer_handle_cancelled', 'connect_accepted_socket', 'getaddrinfo', 'getnameinfo'}
 
 
-@pytest.mark.parametrize(
-    'name', ['create_connection', 'create_server', 'subprocess_exec', 'sock_recv', 'start_tls', 'getaddrinfo']
-)
-def test_what_is_not_there_yet_says_so_in_a_sentence(ours: Any, loop: Any, name: str) -> None:
-    with pytest.raises(NotImplementedError, match=rf'{name}\(\): .* run this program on asyncio'):
-        getattr(loop, name)()
-
-
 def test_repr_tells_state_and_driver(ours: Any, loop: Any) -> None:
     assert repr(loop) == f'<Loop running=False closed=False debug=False driver={ours.name}>'

@@ -46,6 +46,7 @@ cdef extern from "capi.h":
     object snapshot_context()
     object context_call(object context, bint shared, object callback, object args)
     object context_call1(object context, bint shared, object callback, object arg)
+    object context_method1(object context, object instance, object name, object arg)
     object failed_context(object context)
 
     # coroutine.h
@@ -69,3 +70,9 @@ cdef extern from "capi.h":
     int event_mask(EpollEvents, int i)
     int event_write(int fd) except -1
     int event_read(int fd) except -1
+
+    # socket.h
+    object recv_bytes(int fd, Py_ssize_t size)
+    Py_ssize_t recv_into(int fd, object buffer) except -2
+    Py_ssize_t send_bytes(int fd, bytes data, Py_ssize_t offset) except -2
+    Py_ssize_t send_vector(int fd, list chunks, Py_ssize_t offset) except -2

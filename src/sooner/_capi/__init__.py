@@ -31,6 +31,7 @@ __all__ = [
     'as_double',
     'context_call',
     'context_call1',
+    'context_method1',
     'copy_context',
     'copy_methods',
     'coro_send',
@@ -49,6 +50,8 @@ __all__ = [
     'is_context',
     'is_coroutine',
     'monotonic',
+    'recv_bytes',
+    'recv_into',
     'recycle',
     'recycle_future',
     'reusable',
@@ -58,6 +61,8 @@ __all__ = [
     'ring_push',
     'ring_push_front',
     'same_method',
+    'send_bytes',
+    'send_vector',
     'sent_status',
     'set_attribute',
     'set_stop_iteration',
@@ -213,6 +218,15 @@ def context_call1(context: Context, shared: bool, callback: Any, arg: Any) -> Ba
     return context_call(context, shared, callback, (arg,))
 
 
+def context_method1(context: Context, instance: Any, name: str, arg: Any) -> BaseException | None:
+    """Call a method with one argument in a context that is not shared; return the exception, or None."""
+    try:
+        context.run(getattr(instance, name), arg)
+    except BaseException as exc:
+        return _leave_out_own_frame(exc)
+    return None
+
+
 def failed_context(context: Context) -> Context:
     """Return the context in which the last call in this shared one ran, after that raised."""
     return context
@@ -311,3 +325,38 @@ def event_read(fd: int) -> None:
         os.eventfd_read(fd)
     except BlockingIOError:
         pass
+
+
+# Moving bytes through non-blocking sockets, by file descriptor. A socket can be read and written like any other file.
+
+
+def recv_bytes(fd: int, size: int) -> bytes | None:
+    """Return the bytes that are there, at most size of them, b'' at the end of the stream; None: not yet."""
+    try:
+        return os.read(fd, size)
+    except BlockingIOError:
+        return None
+
+
+def recv_into(fd: int, buffer: Any) -> int:
+    """Read into a writable buffer; return how many bytes, or -1 if nothing is there now."""
+    try:
+        return os.readv(fd, [buffer])
+    except BlockingIOError:
+        return -1
+
+
+def send_bytes(fd: int, data: bytes, offset: int) -> int:
+    """Send bytes from an offset on; return how many were taken, or -1 if none can be now."""
+    try:
+        return os.write(fd, memoryview(data)[offset:] if offset else data)
+    except BlockingIOError:
+        return -1
+
+
+def send_vector(fd: int, chunks: list[bytes], offset: int) -> int:
+    """Send several, the first from an offset on: as many as the system takes in one call; return as send_bytes()."""
+    try:
+        return os.writev(fd, [memoryview(chunks[0])[offset:], *chunks[1:64]])
+    except BlockingIOError:
+        return -1

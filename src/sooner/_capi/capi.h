@@ -54,4 +54,5 @@ enum {
 #include "context.h"
 #include "coroutine.h"
 #include "epoll.h"
+#include "socket.h"
 #endif

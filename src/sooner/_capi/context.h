@@ -91,3 +91,23 @@ CYTHON_UNUSED static PyObject *sooner_call(PyObject *context, int shared, PyObje
 CYTHON_UNUSED static PyObject *context_call1(PyObject *context, int shared, PyObject *callback, PyObject *arg) {
     return sooner_call(context, shared, callback, &arg, 1);
 }
+
+/* Call a method, by its name, with one argument. */
+CYTHON_UNUSED static PyObject *context_method1(PyObject *context, PyObject *object, PyObject *name, PyObject *arg) {
+    PyObject *args[2] = {object, arg};
+    if (PyContext_Enter(context))
+        return PyErr_GetRaisedException();
+    PyObject *result = PyObject_VectorcallMethod(name, args, 2, NULL);
+    if (result == NULL)
+        result = PyErr_GetRaisedException();
+    else
+        Py_SETREF(result, Py_NewRef(Py_None));
+    if (PyContext_Exit(context)) {
+        PyObject *error = PyErr_GetRaisedException();
+        if (result == Py_None)
+            Py_SETREF(result, error);
+        else
+            Py_DECREF(error);
+    }
+    return result;
+}

@@ -23,7 +23,8 @@ cdef class LoopCore(Scheduler):
     cdef Timers _timers
     cdef object _clock, _task_factory
     cdef public object slow_callback_duration
-    cdef bint _stopping, _debug, _eager, _own_time, _own_call_soon
+    cdef readonly bint _debug
+    cdef bint _stopping, _eager, _own_time, _own_call_soon
     cdef double _polled, _turn_began, _time_waiting, _time_running, _longest_turn, _longest_callback
     cdef long long _turns, _polls
     cdef double now(self) except? -1

@@ -293,6 +293,7 @@ class LoopCore(Scheduler):
                 if self._stopping:
                     break
         finally:
+            self.send_outboxes()
             self.settle()
             self._stopping = False
             self._thread_id = 0
@@ -412,6 +413,7 @@ class LoopCore(Scheduler):
                 raise
             except BaseException as exc:
                 self.report_failure(exc, runnable)
+            self.send_outboxes()
             took: cython.double = monotonic() - began
             if took > self._longest_callback:
                 self._longest_callback = took

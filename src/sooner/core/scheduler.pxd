@@ -25,6 +25,11 @@ cdef class Runnable:
     cdef run(self, Scheduler scheduler)
     cdef tuple wakeup_call(self)
 
+cdef class Outbox(Runnable):
+    cdef Outbox _outbox_next
+    cdef bint _outbox_waits
+    cdef send_outbox(self)
+
 cdef class Scheduler:
     cdef Ring _ready
     cdef TaskList _tasks
@@ -35,6 +40,7 @@ cdef class Scheduler:
     cdef object _current, _published
     cdef unsigned long _thread_id
     cdef long long _tasks_created, _callbacks_run
+    cdef Outbox _outbox, _outbox_last
     cdef object __weakref__
     cdef push(self, Runnable runnable)
     cpdef push_ready(self, Runnable runnable)
@@ -49,3 +55,5 @@ cdef class Scheduler:
     cdef object swap_current(self, task)
     cdef restore_current(self, previous)
     cdef run_ready(self)
+    cdef bint defer_sending(self, Outbox outbox) except -1
+    cdef send_outboxes(self)

@@ -49,6 +49,18 @@ class Runnable:
         raise NotImplementedError
 
 
+class Outbox(Runnable):
+    """A runnable that may have something to send when the callback that runs now returns."""
+
+    if not cython.compiled:
+        _outbox_next: Outbox | None = None
+        _outbox_waits: bool = False
+
+    def send_outbox(self) -> None:
+        """Send it."""
+        raise NotImplementedError
+
+
 class Scheduler:
     """The ready queue of a loop, the tasks that it holds, and the task that runs now.
 
@@ -59,6 +71,9 @@ class Scheduler:
     queue themselves: in debug mode, and where somebody replaced that method.
 
     `_thread_id` is the thread in which the loop runs, or 0.
+
+    `_outbox` and `_outbox_last` are the ends of a queue of what was written to transports during this callback: what a
+    callback writes leaves together when it returns, with one system call a transport.
     """
 
     if not cython.compiled:
@@ -69,6 +84,8 @@ class Scheduler:
         _current: Any = None
         _published: Any = None
         _thread_id: int = 0
+        _outbox: Outbox | None = None
+        _outbox_last: Outbox | None = None
         _tasks_created: int = 0
         _callbacks_run: int = 0
 
@@ -136,10 +153,40 @@ class Scheduler:
                         return
                     runnable = cython.cast(Runnable, ring_pop(self._ready))
                     runnable.run(self)
+                    if self._outbox is not None:
+                        self.send_outboxes()
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:  # no callback's, but of what a user made of call_soon(), say
                 self.report_failure(exc, runnable)
+                self.send_outboxes()
+
+    def defer_sending(self, outbox: Outbox) -> bool:
+        """Call send_outbox() when the callback that runs now returns; return False if none runs: then send now."""
+        if self._thread_id == 0 or self._status != OPEN:  # WAITING: the caller is in another thread
+            return False
+        if not outbox._outbox_waits:
+            outbox._outbox_waits = True
+            if self._outbox is None:
+                self._outbox = outbox
+            else:
+                cython.cast(Outbox, self._outbox_last)._outbox_next = outbox
+            self._outbox_last = outbox
+        return True
+
+    def send_outboxes(self) -> None:
+        """Send what was written."""
+        while self._outbox is not None:
+            outbox: Outbox = cython.cast(Outbox, self._outbox)
+            self._outbox = outbox._outbox_next
+            outbox._outbox_next = None
+            outbox._outbox_waits = False
+            try:
+                outbox.send_outbox()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:
+                self.report_failure(exc, outbox)
 
     def tasks(self) -> list[Any]:
         """Tell the tasks that the loop holds: all of its own that are not done, in order of creation."""

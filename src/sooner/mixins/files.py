@@ -17,21 +17,48 @@ class Files(LoopCore):
 
     __slots__ = ()
 
+    _transports: Any
+
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         """Call callback(*args) in each turn in which fd can be read, instead of what was called before."""
+        self._ensure_fd_no_transport(fd)
         return self._watch(self._driver.set_reader, fd, callback, args, 'add_reader')
 
     def remove_reader(self, fd: Any) -> bool:
         """Undo add_reader(); return whether there was anything to undo."""
+        self._ensure_fd_no_transport(fd)
         return self._unwatch(self._driver.set_reader, fd)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         """Call callback(*args) in each turn in which fd can be written, instead of what was called before."""
+        self._ensure_fd_no_transport(fd)
         return self._watch(self._driver.set_writer, fd, callback, args, 'add_writer')
 
     def remove_writer(self, fd: Any) -> bool:
         """Undo add_writer(); return whether there was anything to undo."""
+        self._ensure_fd_no_transport(fd)
         return self._unwatch(self._driver.set_writer, fd)
+
+    # asyncio's names of the same for a transport's own file.
+
+    def _add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
+        return self._watch(self._driver.set_reader, fd, callback, args, 'add_reader')
+
+    def _remove_reader(self, fd: Any) -> bool:
+        return self._unwatch(self._driver.set_reader, fd)
+
+    def _add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
+        return self._watch(self._driver.set_writer, fd, callback, args, 'add_writer')
+
+    def _remove_writer(self, fd: Any) -> bool:
+        return self._unwatch(self._driver.set_writer, fd)
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        """Raise RuntimeError if a file is a transport's."""
+        number = file_descriptor(fd)
+        transport = self._transports.get(number)
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f'File descriptor {fd!r} is used by transport {transport!r}')
 
     def _watch(self, set_handle: Any, fd: Any, callback: Any, args: tuple[Any, ...], method: str) -> Handle:
         self._check_closed()

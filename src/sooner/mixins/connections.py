@@ -1,0 +1,163 @@
+"""Connections and servers: what makes transports of stream sockets.
+
+Resolving names, trying one address after the other, checking arguments: that is the standard library's, whose methods
+are plain Python on top of a few of a loop's own. They are taken from there, so that each Python has its rules and its
+words, and they call back what stands here: `_make_socket_transport()`, `_start_serving()` and their like.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import stat
+from asyncio import sslproto
+from asyncio.base_events import BaseEventLoop
+from asyncio.unix_events import _UnixSelectorEventLoop
+from contextvars import Context
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ..core.loop import LoopCore
+from ..net.listener import Listener
+from ..net.stream import StreamTransport
+
+logger = logging.getLogger('asyncio')
+
+_base_loop: Any = BaseEventLoop
+_unix_loop: Any = _UnixSelectorEventLoop
+
+
+class Connections(LoopCore):
+    """Connections and servers.
+
+    `_transports` are the open transports by file descriptor, `_listeners` those of listening sockets, and
+    `_unix_server_sockets` the inodes of the files that listening Unix sockets are bound to.
+    """
+
+    __slots__ = ()
+    STATE = ('_listeners', '_transports', '_unix_server_sockets')
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self._listeners: dict[Any, Listener] = {}
+        self._unix_server_sockets: dict[Any, int] = {}
+
+    create_connection = _base_loop.create_connection
+    create_server = _base_loop.create_server
+    create_unix_connection = _unix_loop.create_unix_connection
+    create_unix_server = _unix_loop.create_unix_server
+    connect_accepted_socket = _base_loop.connect_accepted_socket
+    start_tls = _base_loop.start_tls
+
+    _connect_sock = _base_loop._connect_sock
+    _create_connection_transport = _base_loop._create_connection_transport
+    _create_server_getaddrinfo = _base_loop._create_server_getaddrinfo
+    _ensure_resolved = _base_loop._ensure_resolved
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Context | None = None,
+    ) -> StreamTransport:
+        return StreamTransport(self, sock, protocol, waiter, extra, server, context)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        context: Context | None = None,
+    ) -> Any:
+        tls: Any = sslproto.SSLProtocol(
+            self,  # type: ignore[arg-type]
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type]
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        StreamTransport(self, rawsock, tls, None, extra, server, context)
+        return tls._app_transport
+
+    # Servers: asyncio.Server calls these two.
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        context: Context | None = None,
+    ) -> None:
+        def serve(connection: socket.socket, address: Any) -> None:
+            if self.get_debug():
+                logger.debug('%r got a new connection from %r: %r', server, address, connection)
+            protocol = None
+            try:
+                protocol = protocol_factory()
+                if sslcontext:
+                    self._make_ssl_transport(
+                        connection,
+                        protocol,
+                        sslcontext,
+                        server_side=True,
+                        extra={'peername': address},
+                        server=server,
+                        ssl_handshake_timeout=ssl_handshake_timeout,
+                        ssl_shutdown_timeout=ssl_shutdown_timeout,
+                    )
+                else:
+                    StreamTransport(self, connection, protocol, None, {'peername': address}, server)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                connection.close()
+                failure = {'message': 'Error on transport creation for incoming connection', 'exception': exc}
+                if protocol is not None:
+                    failure['protocol'] = protocol
+                self.call_exception_handler(failure)
+
+        listener = Listener(self, sock, serve, backlog, context)
+        listener.start()
+        self._listeners[sock] = listener
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        listener = self._listeners.pop(sock, None)
+        if listener is not None:
+            listener.stop()
+        inode = self._unix_server_sockets.pop(sock, None)
+        if inode is not None:
+            _remove_socket_file(sock, inode)
+        sock.close()
+
+
+def _remove_socket_file(sock: socket.socket, inode: int) -> None:
+    """Remove the file of a Unix socket, if it is still the one that was bound."""
+    path = sock.getsockname()
+    try:
+        if stat.S_ISSOCK((status := os.stat(path)).st_mode) and status.st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        logger.error('Unable to clean up listening UNIX socket %r: %r', path, exc)

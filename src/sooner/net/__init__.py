@@ -1,0 +1,1 @@
+"""Sockets, TLS, streams, pipes: what completes futures from outside."""

@@ -1,0 +1,23 @@
+from .._capi cimport context_method1, copy_methods, recv_bytes, recv_into, recycle_future, send_bytes, send_vector
+from ..core.loop cimport LoopCore
+from ..core.scheduler cimport Scheduler
+from .transport cimport FileTransport, Receiver, Transport
+
+cdef class StreamTransport(FileTransport):
+    cdef object _receiver, _empty_waiter
+    cdef list _chunks
+    cdef Py_ssize_t _sent, _room
+    cdef int _small_reads
+    cdef bint _buffered
+    cdef readonly bint _eof
+    cdef name_socket(self, sock)
+    cdef learn_room(self, Py_ssize_t size)
+    cdef read_into_buffer(self)
+    cdef receive_eof(self)
+    cdef write_other(self, data)
+    cdef send_view(self, view)
+    cdef check_writable(self, str method)
+    cdef append(self, bytes data)
+    cdef send_chunks(self)
+    cdef bint drop_sent(self, Py_ssize_t sent) except -1
+    cdef shut_down(self)

@@ -1,0 +1,387 @@
+"""StreamTransport: a connected stream socket, TCP or Unix.
+
+Reading is one recv(2) each time that the socket is ready. Writing waits until the callback that writes returns: then
+all that it wrote leaves with one system call (see `Scheduler.defer_sending`). Whatever could tell the difference sends
+first: asking for the size of the buffer, close(), write_eof(), writing more than the limit allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from asyncio import constants
+from asyncio.trsock import TransportSocket
+from collections.abc import Iterable
+from contextvars import Context
+from typing import Any
+
+import cython
+
+from ..core.loop import LoopCore
+from ..core.scheduler import Scheduler
+from .transport import FileTransport, Receiver, Transport
+
+if not cython.compiled:
+    from .._capi import context_method1, copy_methods, recv_bytes, recv_into, recycle_future, send_bytes, send_vector
+
+_COPIED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
+_SMALLEST_READ: Any = cython.declare(cython.Py_ssize_t, 4 * 1024)
+_LARGEST_READ: Any = cython.declare(cython.Py_ssize_t, 256 * 1024)
+_MOST_DEFERRED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
+_BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
+_Transport: Any = cython.declare(object, asyncio.Transport)
+_logger: Any = cython.declare(object, logging.getLogger('asyncio'))
+_ATTACHES_TRANSPORTS: Any = cython.declare(bool, sys.version_info >= (3, 13))
+
+_TCP: Any = cython.declare(tuple, (socket.AF_INET, socket.AF_INET6))
+
+
+class StreamTransport(FileTransport):
+    """A connected stream socket.
+
+    `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_room` is how much the next
+    read asks for; `_small_reads` counts how often that was far too much. `_empty_waiter` is a future that waits until
+    everything is sent.
+    """
+
+    _start_tls_compatible = True
+    _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
+
+    if not cython.compiled:
+        _receiver: Any = None
+        _buffered: bool = False
+        _chunks: list[bytes]
+        _sent: int = 0
+        _room: int = 0
+        _small_reads: int = 0
+        _eof: bool = False
+        _empty_waiter: Any = None
+
+    def __init__(
+        self,
+        loop: Any,
+        sock: socket.socket,
+        protocol: Any,
+        waiter: Any = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Context | None = None,
+    ) -> None:
+        """Connect a non-blocking stream socket, which from now on is the transport's, with a protocol."""
+        self._chunks = []
+        self._room = _SMALLEST_READ
+        self.set_up(loop, protocol, extra, context)
+        self.name_socket(sock)
+        self._server = server
+        if server is not None:
+            if _ATTACHES_TRANSPORTS:
+                server._attach(self)
+            else:
+                server._attach()
+        self.open(sock, waiter)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Pass isinstance(transport, asyncio.Transport)."""
+        return _Transport
+
+    def name_socket(self, sock: socket.socket) -> None:
+        """Say what get_extra_info() tells; send small writes at once (TCP_NODELAY)."""
+        extra = self._extra
+        extra['socket'] = TransportSocket(sock)
+        try:
+            extra['sockname'] = sock.getsockname()
+        except OSError:
+            extra['sockname'] = None
+        if 'peername' not in extra:
+            try:
+                extra['peername'] = sock.getpeername()
+            except OSError:
+                extra['peername'] = None
+        if sock.family in _TCP:
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:  # no TCP, such as SCTP; or the peer has gone already
+                pass
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+        receiver = getattr(protocol, '_receiver', None)
+        self._receiver = receiver if isinstance(receiver, Receiver) else None
+        self._buffered = self._receiver is None and isinstance(protocol, _BufferedProtocol)
+
+    # Reading.
+
+    def read_ready(self) -> None:
+        if self._buffered:
+            self.read_into_buffer()
+            return
+        try:
+            data = recv_bytes(self._sock_fd, self._room)
+        except BaseException as exc:
+            self.fail(exc, 'Fatal read error on socket transport')
+            return
+        if data is None:
+            return
+        size: cython.Py_ssize_t = len(data)
+        if size == 0:
+            self.receive_eof()
+            return
+        self.learn_room(size)
+        if self._receiver is not None:
+            try:
+                cython.cast(Receiver, self._receiver).receive(data)
+            except BaseException as exc:
+                self.fail(exc, 'Fatal error: protocol.data_received() call failed.')
+        else:
+            failure = context_method1(self._context, self._protocol, 'data_received', data)
+            if failure is not None:
+                self.fail(failure, 'Fatal error: protocol.data_received() call failed.')
+
+    def learn_room(self, size: cython.Py_ssize_t) -> None:
+        """Ask for more next time if all that was asked for came, and after a while for less if it is never needed."""
+        if size == self._room:
+            self._small_reads = 0
+            if size < _LARGEST_READ:
+                self._room = 4 * size
+        elif size < self._room >> 2 and self._room > _SMALLEST_READ:
+            self._small_reads += 1
+            if self._small_reads >= 16:
+                self._small_reads = 0
+                self._room >>= 2
+
+    def read_into_buffer(self) -> None:
+        """Read for a BufferedProtocol."""
+        try:
+            buffer = self._context.run(self._protocol.get_buffer, -1)
+            if len(buffer) == 0:
+                raise RuntimeError('get_buffer() returned an empty buffer')
+        except BaseException as exc:
+            self.fail(exc, 'Fatal error: protocol.get_buffer() call failed.')
+            return
+        try:
+            size: cython.Py_ssize_t = recv_into(self._sock_fd, buffer)
+        except BaseException as exc:
+            self.fail(exc, 'Fatal read error on socket transport')
+            return
+        if size == 0:
+            self.receive_eof()
+        elif size > 0:
+            failure = context_method1(self._context, self._protocol, 'buffer_updated', size)
+            if failure is not None:
+                self.fail(failure, 'Fatal error: protocol.buffer_updated() call failed.')
+
+    def receive_eof(self) -> None:
+        """The peer sends no more."""
+        if cython.cast(LoopCore, self._loop)._debug:
+            _logger.debug('%r received EOF', self)
+        try:
+            keep_open = self._context.run(self._protocol.eof_received)
+        except BaseException as exc:
+            self.fail(exc, 'Fatal error: protocol.eof_received() call failed.')
+            return
+        if keep_open:
+            self.stop_reading()
+        else:
+            self.close()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes, now or later, without waiting.
+
+        TypeError for what is no bytes, RuntimeError after write_eof(). What is written after the connection was lost is
+        dropped; that is logged if it goes on.
+        """
+        if type(data) is not bytes:
+            self.write_other(data)
+            return
+        self.check_writable('write')
+        if self._conn_lost > 0:
+            if len(data) > 0:
+                self.write_in_vain()
+        else:
+            self.append(data)
+
+    def write_other(self, data: Any) -> None:
+        """Write what its owner may change or free: little is copied; of much, only what could not be sent at once."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f'data argument must be a bytes-like object, not {type(data).__name__!r}')
+        self.check_writable('write')
+        view = memoryview(data)
+        if view.nbytes == 0:
+            return
+        if self._conn_lost > 0:
+            self.write_in_vain()
+            return
+        if view.nbytes > _COPIED:
+            self.send_outbox()
+            if self._size == 0 and self._conn_lost == 0:
+                view = self.send_view(view.cast('B') if view.c_contiguous else memoryview(bytes(view)))
+        if self._conn_lost == 0:
+            self.append(bytes(view))
+
+    def send_view(self, view: Any) -> Any:
+        """Send what goes now; return the rest."""
+        try:
+            return view[self._sock.send(view) :]
+        except (BlockingIOError, InterruptedError):
+            return view
+        except BaseException as exc:
+            self.fail(exc, 'Fatal write error on socket transport')
+            return view
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Send several, in one go if possible."""
+        self.check_writable('writelines')
+        for data in list_of_data:
+            self.write(data)
+
+    def check_writable(self, method: str) -> None:
+        """Raise RuntimeError if nothing can be written any more, or now."""
+        if self._eof:
+            raise RuntimeError(f'Cannot call {method}() after write_eof()')
+        if self._empty_waiter is not None:
+            raise RuntimeError(f'unable to {method}; sendfile is in progress')
+
+    def append(self, data: bytes) -> None:
+        """Send bytes after what waits already: when this callback returns, or now."""
+        size: cython.Py_ssize_t = len(data)
+        if size == 0:
+            return
+        self._chunks.append(data)
+        self._size += size
+        if self._writer is not None:
+            self.maybe_pause_protocol()
+        elif (
+            self._size > _MOST_DEFERRED
+            or self._size > self._high
+            or not cython.cast(Scheduler, self._loop).defer_sending(self)
+        ):
+            self.send_outbox()
+
+    def send_outbox(self) -> None:
+        if self._size == 0 or self._writer is not None:
+            return
+        self.send_chunks()
+        if self._size > 0:
+            self.start_writing()
+            self.maybe_pause_protocol()
+
+    def send_chunks(self) -> None:
+        """Send what goes now."""
+        chunks = self._chunks
+        sent: cython.Py_ssize_t
+        while self._size > 0:
+            try:
+                if len(chunks) == 1:
+                    sent = send_bytes(self._sock_fd, chunks[0], self._sent)
+                else:
+                    sent = send_vector(self._sock_fd, chunks, self._sent)
+            except BaseException as exc:
+                self.forget_writes()
+                self.fail(exc, 'Fatal write error on socket transport')
+                if self._empty_waiter is not None and not self._empty_waiter.done():
+                    self._empty_waiter.set_exception(exc)
+                return
+            if sent < 0:
+                return
+            self._size -= sent
+            if self._size == 0:
+                chunks.clear()
+                self._sent = 0
+            elif not self.drop_sent(sent):
+                return
+
+    def drop_sent(self, sent: cython.Py_ssize_t) -> bool:
+        """Forget what was sent, of more; return whether that ended where a chunk does, so that more may go."""
+        chunks = self._chunks
+        sent += self._sent
+        count: cython.Py_ssize_t = 0
+        while sent >= len(chunks[count]):
+            sent -= len(chunks[count])
+            count += 1
+        del chunks[:count]
+        self._sent = sent
+        return sent == 0
+
+    def forget_writes(self) -> None:
+        self._chunks.clear()
+        self._size = self._sent = 0
+
+    def _write_ready(self) -> None:
+        if self._conn_lost > 0:
+            return
+        self.send_chunks()
+        if self._conn_lost > 0:
+            return
+        self.maybe_resume_protocol()  # which may write
+        if self._size > 0 or self._writer is None:
+            return
+        self.stop_writing()
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_result(None)
+        if self._closing:
+            self.lose(None)
+        elif self._eof:
+            self.shut_down()
+
+    def get_write_buffer_size(self) -> int:
+        self.send_outbox()
+        return self._size
+
+    def can_write_eof(self) -> bool:
+        """Tell that the transport can be closed for writing alone."""
+        return True
+
+    def write_eof(self) -> None:
+        """Close for writing once everything is sent; the peer may go on."""
+        if self._closing or self._eof:
+            return
+        self.send_outbox()
+        self._eof = True
+        if self._size == 0 and self._conn_lost == 0:
+            self.shut_down()
+
+    def shut_down(self) -> None:
+        """Tell the peer that there is no more."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as exc:  # the peer has gone
+            self.fail(exc, 'Fatal write error on socket transport')
+
+    def release(self) -> None:
+        self._receiver = None
+        FileTransport.release(self)
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_exception(ConnectionError('Connection is closed by peer'))
+
+    # For sendfile(), which writes to the socket itself.
+
+    def _make_empty_waiter(self) -> Any:
+        """Return a future that is done when everything is sent; until _reset_empty_waiter() nothing can be written."""
+        if self._empty_waiter is not None:
+            raise RuntimeError('Empty waiter is already set')
+        self.send_outbox()
+        self._empty_waiter = self._loop.create_future()
+        if self._size == 0:
+            self._empty_waiter.set_result(None)
+        return self._empty_waiter
+
+    def _reset_empty_waiter(self) -> None:
+        self._empty_waiter = None
+
+
+copy_methods(StreamTransport, FileTransport)
+copy_methods(StreamTransport, Transport)
+if cython.compiled:
+    _sample = StreamTransport.__new__(StreamTransport)
+    recycle_future(
+        StreamTransport,
+        _sample,
+        cython.cast(StreamTransport, _sample)._alive,
+        cython.cast(StreamTransport, _sample)._attributes,  # type: ignore[attr-defined]
+    )
+    del _sample

@@ -1,0 +1,370 @@
+"""Transports: what all of them have in common, whatever they move bytes through.
+
+`Transport` holds a protocol and its flow control; `FileTransport` adds a file that the driver watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from asyncio import constants
+from contextvars import Context
+from typing import Any
+
+import cython
+
+from ..core.loop import LoopCore
+from ..core.scheduler import Outbox, Runnable, Scheduler
+
+if not cython.compiled:
+    from .._capi import context_call, context_method1, copy_context
+
+_HIGH_WATER: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
+_WARN_OF_LOST_WRITES: Any = cython.declare(cython.int, constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES)
+_logger: Any = cython.declare(object, logging.getLogger('asyncio'))
+_BaseTransport: Any = cython.declare(object, asyncio.BaseTransport)
+
+
+class Receiver:
+    """A protocol that is given its bytes without a call through Python: TLS, and the reader of a stream.
+
+    A transport asks its protocol for one by the attribute `_receiver`; the protocol's other methods are called as
+    always.
+    """
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes, never none at all; in no particular context. What is raised closes the transport."""
+        raise NotImplementedError
+
+
+class Transport(Outbox):
+    """A protocol and its flow control.
+
+    `_size` is the number of bytes that are to be written yet. `_alive` tells that __del__() has something to say.
+    """
+
+    if not cython.compiled:
+        _loop: Any = None
+        _protocol: Any = None
+        _extra: dict[str, Any] = {}  # replaced, never changed
+        _context: Any = None
+        _size: int = 0
+        _high: int = 0
+        _low: int = 0
+        _alive: int = 0
+        _closing: bool = False
+        _protocol_paused: bool = False
+
+    def set_up(self, loop: Any, protocol: Any, extra: dict[str, Any] | None, context: Context | None) -> None:
+        """Be made: with a context of its own to call the protocol in, by default a copy of the current one."""
+        self._loop = loop
+        self._extra = {} if extra is None else extra
+        self._context = copy_context() if context is None else context
+        self._high = _HIGH_WATER
+        self._low = _HIGH_WATER // 4
+        self._alive = 1
+        self.set_protocol(protocol)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is known of the transport under a name, such as 'peername' or 'socket'."""
+        return self._extra.get(name, default)
+
+    def get_protocol(self) -> Any:
+        """Return the protocol; None once the connection is lost."""
+        return self._protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        """Have another protocol called from now on."""
+        self._protocol = protocol
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed, or about to be."""
+        return self._closing
+
+    # Flow control: the protocol is paused while more than `_high` bytes wait, until there are no more than `_low`.
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the limits, in bytes, beyond which the protocol is paused and below which it is resumed.
+
+        Default: high is 64 KiB, or four times low; low is a quarter of high. ValueError unless high >= low >= 0.
+        """
+        if high is None:
+            high = _HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f'high ({high!r}) must be >= low ({low!r}) must be >= 0')
+        self._high = high
+        self._low = low
+        self.maybe_pause_protocol()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the limits as (low, high), in bytes."""
+        return self._low, self._high
+
+    def get_write_buffer_size(self) -> int:
+        """Return the number of bytes that are to be written yet."""
+        return self._size
+
+    def maybe_pause_protocol(self) -> None:
+        """Call pause_writing() if there is too much to write."""
+        if self._size > self._high and not self._protocol_paused:
+            self._protocol_paused = True
+            self.call_flow_control('pause_writing')
+
+    def maybe_resume_protocol(self) -> None:
+        """Call resume_writing() if there is little enough to write again."""
+        if self._protocol_paused and self._size <= self._low:
+            self._protocol_paused = False
+            self.call_flow_control('resume_writing')
+
+    def call_flow_control(self, name: str) -> None:
+        try:
+            getattr(self._protocol, name)()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            self._loop.call_exception_handler(
+                {
+                    'message': f'protocol.{name}() failed',
+                    'exception': exc,
+                    'transport': self,
+                    'protocol': self._protocol,
+                }
+            )
+
+
+class WriteReady(Runnable):
+    """What runs when the file of a transport can be written again."""
+
+    if not cython.compiled:
+        _transport: Any = None
+
+    def run(self, scheduler: Scheduler) -> None:
+        transport: FileTransport | None = self._transport
+        if transport is not None:
+            scheduler.set_current(None)
+            exc = context_call(transport._context, False, transport._write_ready, None)
+            if exc is not None:
+                transport.fail(exc, 'Fatal write error on transport')
+
+
+class FileTransport(Transport):
+    """A transport of a file that the driver watches.
+
+        NEW      --the loop runs it: connection_made()-------------> OPEN
+        OPEN     --close(), the peer's end of the stream-----------> CLOSING   (what was written is still sent)
+        OPEN     --abort(), an error-------------------------------> LOST      (what was written is dropped)
+        CLOSING  --everything is sent; abort(), an error-----------> LOST
+        LOST     --in the loop's next turn: connection_lost()------> CLOSED    (the file is closed)
+
+    In OPEN the file is watched for reading unless it is paused; in OPEN and CLOSING for writing while something waits
+    to be written. `_made` is false in NEW, `_closing` true from CLOSING on. `_conn_lost` is 0 before LOST, and from
+    then on counts, also what is written in vain. `_sock` is None in CLOSED.
+    """
+
+    if not cython.compiled:
+        _sock: Any = None
+        _sock_fd: int = -1
+        _server: Any = None
+        _waiter: Any = None
+        _writer: Any = None
+        _conn_lost: int = 0
+        _made: bool = False
+        _paused: bool = False
+        _reading: bool = False
+
+    def open(self, sock: Any, waiter: Any) -> None:
+        """Have a file, and the loop make the connection; then a waiter, or None, is given the result None."""
+        self._sock = sock
+        self._sock_fd = sock.fileno()
+        self._waiter = waiter
+        self._loop._transports[self._sock_fd] = self
+        cython.cast(Scheduler, self._loop).push(self)
+
+    def run(self, scheduler: Scheduler) -> None:
+        scheduler.set_current(None)
+        if self._reading:
+            self.read_ready()
+        elif not self._made:
+            self.make_connection()
+
+    def make_connection(self) -> None:
+        """Tell the protocol, then begin to read."""
+        self._made = True
+        waiter = self._waiter
+        self._waiter = None
+        exc = context_method1(self._context, self._protocol, 'connection_made', self)
+        if exc is not None:
+            if waiter is not None and not waiter.done() and isinstance(exc, Exception):
+                waiter.set_exception(exc)  # who waits is told, and need not be told twice
+                self.force_close(exc)
+            else:
+                self.fail(exc, 'Fatal error: protocol.connection_made() call failed.')
+        self.start_reading()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def read_ready(self) -> None:
+        """Read, as the file can be."""
+        raise NotImplementedError
+
+    def _write_ready(self) -> None:
+        """Write, as the file can be."""
+        raise NotImplementedError
+
+    # Watching.
+
+    def start_reading(self) -> None:
+        """Watch the file for reading, unless it is not to be read."""
+        if self._made and not self._closing and not self._paused and not self._reading:
+            cython.cast(LoopCore, self._loop)._driver.set_reader(self._sock_fd, self)
+            self._reading = True
+
+    def stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            cython.cast(LoopCore, self._loop)._driver.set_reader(self._sock_fd, None)
+
+    def start_writing(self) -> None:
+        """Watch the file for writing."""
+        if self._writer is None:
+            writer: WriteReady = WriteReady.__new__(WriteReady)
+            writer._transport = self
+            cython.cast(LoopCore, self._loop)._driver.set_writer(self._sock_fd, writer)
+            self._writer = writer
+
+    def stop_writing(self) -> None:
+        if self._writer is not None:
+            cython.cast(WriteReady, self._writer)._transport = None
+            self._writer = None
+            cython.cast(LoopCore, self._loop)._driver.set_writer(self._sock_fd, None)
+
+    def is_reading(self) -> bool:
+        """Tell whether data is received: not if that is paused, or the transport is closing."""
+        return not self._closing and not self._paused
+
+    def pause_reading(self) -> None:
+        """Receive nothing until resume_reading()."""
+        if self._closing or self._paused:
+            return
+        self._paused = True
+        self.stop_reading()
+        if cython.cast(LoopCore, self._loop)._debug:
+            _logger.debug('%r pauses reading', self)
+
+    def resume_reading(self) -> None:
+        """Undo pause_reading()."""
+        if self._closing or not self._paused:
+            return
+        self._paused = False
+        self.start_reading()
+        if cython.cast(LoopCore, self._loop)._debug:
+            _logger.debug('%r resumes reading', self)
+
+    # The end.
+
+    def close(self) -> None:
+        """Read no more, send what was written, then close; the protocol's connection_lost(None) follows."""
+        if self._closing:
+            return
+        self.send_outbox()
+        if self._closing:  # that failed
+            return
+        self._closing = True
+        self.stop_reading()
+        if self._size == 0:
+            self.lose(None)
+
+    def abort(self) -> None:
+        """Close without writing what waits to be written; the protocol's connection_lost(None) follows."""
+        if self._conn_lost == 0:
+            self.send_outbox()
+            self.force_close(None)
+
+    def fail(self, exc: BaseException, message: str) -> None:
+        """Close because of an error: of the connection, or in the protocol, of which the exception handler is told."""
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+        if self._loop is None:
+            return
+        if not isinstance(exc, OSError):
+            self._loop.call_exception_handler(
+                {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
+            )
+        elif cython.cast(LoopCore, self._loop)._debug:
+            _logger.debug('%r: %s', self, message, exc_info=exc)
+        self.force_close(exc)
+
+    def force_close(self, exc: BaseException | None) -> None:
+        """Close now; the protocol's connection_lost(exc) follows."""
+        if self._conn_lost > 0:
+            return
+        self.forget_writes()
+        if not self._closing:
+            self._closing = True
+            self.stop_reading()
+        self.lose(exc)
+
+    def _force_close(self, exc: BaseException | None) -> None:
+        self.force_close(exc)  # of asyncio's private names, the one that its SSLProtocol calls
+
+    def forget_writes(self) -> None:
+        """Drop what waits to be written."""
+        self._size = 0
+
+    def lose(self, exc: BaseException | None) -> None:
+        """Have connection_lost() called in the next turn."""
+        self._conn_lost += 1
+        self.stop_writing()
+        self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+
+    def _call_connection_lost(self, exc: BaseException | None) -> None:
+        try:
+            self._protocol.connection_lost(exc)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Close the file, and let go of everything."""
+        self._alive = 0
+        waiter = self._waiter
+        self._waiter = None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        transports = self._loop._transports
+        if transports.get(self._sock_fd) is self:
+            del transports[self._sock_fd]
+        self._sock.close()
+        self._sock = self._protocol = self._loop = None
+        server = self._server
+        self._server = None
+        if server is not None:
+            server._detach(self)
+
+    def write_in_vain(self) -> None:
+        """Count what is written after the connection was lost, and warn if that goes on."""
+        if self._conn_lost >= _WARN_OF_LOST_WRITES:
+            _logger.warning('socket.send() raised exception.')
+        self._conn_lost += 1
+
+    def __del__(self) -> None:
+        if self._sock is not None:
+            warnings.warn(f'unclosed transport {self!r}', ResourceWarning, source=self, stacklevel=1)
+            self._sock.close()
+            if self._server is not None:
+                self._server._detach(self)
+
+    def __repr__(self) -> str:
+        info = [type(self).__name__]
+        if self._sock is None:
+            info.append('closed')
+        elif self._closing:
+            info.append('closing')
+        info.append(f'fd={self._sock_fd}')
+        if self._loop is not None and not self._loop.is_closed():
+            info.append(f'read={"polling" if self._reading else "idle"}')
+            state = 'idle' if self._writer is None else 'polling'
+            info.append(f'write=<{state}, bufsize={self._size}>')
+        return f'<{" ".join(info)}>'
