@@ -11,6 +11,7 @@ import faulthandler
 import gc
 import inspect
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,12 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import HANG, PATIENCE
 
 import sooner
 from sooner.drivers import DRIVERS
-
-HANG = 150 if hasattr(sys, 'gettotalrefcount') else 60  # a debug build is many times slower
-"""Seconds after which a test that hangs ends the run, with the stacks of all threads."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,17 @@ def _expected_build() -> None:
         if (Path(file).suffix == '.py') != (expected == 'pure')
     }
     assert not wrong, f'these modules are not {expected}: {wrong}'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Have SIGINT do here, and in the programs that tests start, what it does in a terminal.
+
+    A shell without job control has what it runs in the background ignore it, and so all that this starts.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -194,7 +204,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=HANG,
+            timeout=PATIENCE,
             **kwargs,
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 import sooner
 from sooner.bench import worker
@@ -299,7 +300,7 @@ def test_plot_shows_every_timed_operation_and_every_loop(tmp_path: Path) -> None
 def judge(results: Results, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     results.save(tmp_path / 'results.json')
     command = [sys.executable, str(BENCHMARKS / 'bars.py'), str(tmp_path / 'results.json')]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_every_operation_has_a_bar() -> None:
@@ -351,7 +352,7 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     pytest.importorskip('typer')
     pytest.importorskip('rich')
     return subprocess.run(
-        [sys.executable, '-m', 'sooner', *arguments], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, '-m', 'sooner', *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import sooner
 
@@ -42,7 +43,7 @@ def execute(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -283,7 +284,7 @@ def interrupt(command: tuple[str, ...], *arguments: str, cwd: Path) -> tuple[str
         while not is_asleep(process.pid):
             pass
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -300,7 +301,7 @@ SLEEPING = """\
 import time
 try:
     print('ready', flush=True)
-    time.sleep(60)
+    time.sleep(1000)
 finally:
     print('cleaned up')
 """
@@ -312,7 +313,7 @@ async def main():
     try:
         asyncio.get_running_loop().call_soon(print, 'ready')
         asyncio.get_running_loop().call_soon(__import__('sys').stdout.flush)
-        await asyncio.sleep(60)
+        await asyncio.sleep(1000)
     except asyncio.CancelledError:
         print('cancelled')
         raise
@@ -347,7 +348,7 @@ def test_program_that_handles_the_interrupt_goes_on(tmp_path: Path) -> None:
     import time
     try:
         print('ready', flush=True)
-        time.sleep(60)
+        time.sleep(1000)
     except KeyboardInterrupt:
         print('not yet')
     """

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from patience import PATIENCE
 
 import sooner
 
@@ -62,7 +63,7 @@ def output_of(*arguments: str, cwd: Path | None = None, stdin: str = '', **varia
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout

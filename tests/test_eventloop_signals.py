@@ -337,8 +337,11 @@ except KeyboardInterrupt:
     print('interrupted', flush=True)
 """
 
+IN_A_RUNNER = """with asyncio.Runner(loop_factory=sooner.Loop) as runner:
+        runner.run(main())"""
 
-@pytest.mark.parametrize('run', ['sooner.run(main())', 'asyncio.Runner(loop_factory=sooner.Loop).run(main())'])
+
+@pytest.mark.parametrize('run', ['sooner.run(main())', IN_A_RUNNER], ids=['run', 'runner'])
 @pytest.mark.parametrize(
     'body',
     [

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import sooner
 
@@ -44,7 +45,13 @@ def output_of(*arguments: str | Path) -> str:
     # Warnings are errors: an example must not teach what is deprecated.
     command = [sys.executable, '-W', 'error', *map(str, arguments)]
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

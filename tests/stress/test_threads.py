@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 import sooner
 
@@ -84,7 +85,7 @@ def test_loop_that_waits_wakes_up_for_each_call(ours: Any, loop: Any, count: int
         done = threading.Semaphore(0)
         for _ in range(rounds):
             loop.call_soon_threadsafe(done.release)
-            assert done.acquire(timeout=10)
+            assert done.acquire(timeout=PATIENCE)
             seen[thread] += 1
 
     def stop_after() -> None:
