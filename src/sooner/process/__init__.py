@@ -1,0 +1,1 @@
+"""Processes: what starts them, watches them and signals them."""
