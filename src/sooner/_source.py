@@ -19,7 +19,6 @@ from typing import Any
 COMPILED_MODULES = (
     'sooner.core.scheduler',
     'sooner.core.handle',
-    'sooner.core.timers',
     'sooner.core.future',
     'sooner.core.task',
     'sooner.core.driver',

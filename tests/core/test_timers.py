@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import sys
@@ -195,8 +196,9 @@ def test_cancelled_timer_is_forgotten_at_once(ours: Any, loop: Any) -> None:
     assert gone() is None
 
 
+@pytest.mark.parametrize('cancelling', [0.2, 0.45, 0.5])
 def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(
-    ours: Any, loop: Any, clock: Clock, turn: Any
+    ours: Any, loop: Any, clock: Clock, turn: Any, cancelling: float
 ) -> None:
     chance = random.Random(7)
     fired: list[tuple[float, int]] = []
@@ -204,7 +206,7 @@ def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(
     timers: dict[int, Any] = {}
     number = 0
     for _ in range(3000):
-        if timers and chance.random() < 0.45:
+        if timers and chance.random() < cancelling:
             victim = chance.choice(list(timers))
             timers.pop(victim).cancel()
             del expected[victim]
@@ -219,6 +221,126 @@ def test_any_order_of_adding_cancelling_and_firing_keeps_the_order(
         turn()
         assert fired == sorted((when, number) for number, when in expected.items() if when <= now)
     assert loop.statistics().timers == 0
+
+
+@pytest.mark.parametrize('left', [0, 1, 7, 100, 900])
+def test_timers_that_are_left_when_many_are_cancelled_fire_in_order(
+    ours: Any, loop: Any, clock: Clock, turn: Any, left: int
+) -> None:
+    fired: list[tuple[float, int]] = []
+    timers = {}
+    for number in range(1000):
+        when = 1000 + number * 7919 % 300
+        timers[number] = loop.call_at(when, fired.append, (when, number))
+    cancelled = random.Random(3).sample(range(1000), 1000 - left)
+    for number in cancelled:
+        timers.pop(number).cancel()
+    assert loop.statistics().timers == left
+    clock.now = 2000
+    turn()
+    assert fired == sorted((timer.when(), number) for number, timer in timers.items())
+
+
+def test_cancelled_timers_that_are_kept_are_never_more_than_the_others(ours: Any, loop: Any) -> None:
+    chance = random.Random(5)
+    known: list[weakref.ref[Any]] = []
+    timers: list[Any] = []
+    for number in range(2000):
+        timers.append(loop.call_later(3600 + chance.random(), print))
+        known.append(weakref.ref(timers[-1]))
+        if number % 4:
+            timers.pop(chance.randrange(len(timers))).cancel()
+    kept = sum(reference() is not None for reference in known)
+    assert loop.statistics().timers == len(timers) == 500
+    assert 500 <= kept <= 1000
+
+
+@pytest.mark.parametrize(
+    ('begin', 'count'), [(1100, 150), (1000, 50), (1900, 90)], ids=['swept', 'at the front', 'at the end']
+)
+def test_timer_that_goes_away_may_use_the_timers(
+    ours: Any, loop: Any, clock: Clock, turn: Any, begin: int, count: int
+) -> None:
+    """The callbacks of its weak references run in the midst of what lets go of it."""
+    fired: list[float] = []
+    live = [loop.call_at(when, fired.append, when) for when in range(1500, 1600)]
+    gone: list[int] = []
+    done = False
+
+    def use(reference: Any) -> None:
+        gone.append(1)
+        if not done:
+            live.pop(len(gone) * 7919 % len(live)).cancel()
+            for when in (1400 + len(gone), 1550, 1700 - len(gone)):
+                live.append(loop.call_at(when, fired.append, when))
+
+    timers = [loop.call_at(begin + number % 10, print) for number in range(count)]
+    references = [weakref.ref(timer, use) for timer in timers]
+    while timers:
+        timers.pop().cancel()
+    clock.now = 1050
+    turn()
+    assert gone
+    assert loop.statistics().timers == len(live)
+    done = True
+    clock.now = 2000
+    turn()
+    assert fired == sorted(timer.when() for timer in live)
+    assert loop.statistics().timers == 0
+    assert [reference() for reference in references] == [None] * count
+
+
+def test_timer_that_goes_away_with_its_loop_finds_that_closed(ours: Any, loop: Any) -> None:
+    errors: list[Any] = []
+
+    def use(reference: Any) -> None:
+        timers.pop().cancel()
+        try:
+            loop.call_later(1, print)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    timers = [loop.call_later(number, print) for number in range(20)]
+    references = [weakref.ref(loop.call_later(number, print), use) for number in range(20)]
+    loop.close()
+    assert errors == ['Event loop is closed'] * len(references)
+    assert loop.statistics().timers == 0
+
+
+def test_loop_that_is_dropped_takes_its_timers_with_it(ours: Any) -> None:
+    class Owner:
+        """What holds a timer that calls it, as protocols do."""
+
+        def __init__(self, loop: Any) -> None:
+            self.loop = loop
+            self.timer = loop.call_later(3600, self.expire)
+            self.cancelled = loop.call_later(1800, self.expire)
+            self.cancelled.cancel()
+
+        def expire(self) -> None:
+            pass
+
+    loop = ours.make_loop()
+    owners = [weakref.ref(Owner(loop)) for _ in range(3)]
+    gone = weakref.ref(loop)
+    gc.collect()
+    assert all(owner() is not None for owner in owners)
+    del loop
+    with pytest.warns(ResourceWarning, match='unclosed event loop'):
+        gc.collect()
+    assert gone() is None
+    assert all(owner() is None for owner in owners)
+
+
+def test_timer_that_is_scheduled_cannot_be_initialized_again(ours: Any, loop: Any, turn: Any) -> None:
+    fired: list[int] = []
+    timer = loop.call_later(0, fired.append, 1)
+    assert timer._scheduled is True
+    with pytest.raises(RuntimeError, match='a timer that is scheduled cannot be initialized again'):
+        timer.__init__(0, print, (), loop)
+    turn()
+    assert fired == [1]
+    assert timer._scheduled is False
 
 
 def test_a_million_timers_are_held_and_let_go(loop: Any) -> None:

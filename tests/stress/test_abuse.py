@@ -430,7 +430,7 @@ def test_any_method_with_any_argument_does_not_crash(python: Python, state: str,
 ANYTHING = """
 import asyncio, contextvars, gc, os, random, sys, warnings
 import sooner
-from sooner.core import driver, scheduler, timers
+from sooner.core import driver, scheduler
 
 warnings.simplefilter('ignore')
 sys.unraisablehook = lambda report: None
@@ -454,7 +454,6 @@ MAKERS = {
     sooner.TimerHandle: lambda: sooner.TimerHandle(0.1, int, (), loop),
     sooner.Loop: new_loop,
     type(iter(loop.create_future())): lambda: iter(loop.create_future()),
-    timers.Timers: timers.Timers,
     scheduler.Runnable: scheduler.Runnable,
     driver.Driver: driver.Driver,
     type(loop._driver): type(loop._driver),

@@ -30,8 +30,18 @@ cdef extern from "capi.h":
     object tasks_list(TaskList)
     void tasks_clear(TaskList)
 
+    # timers.h
+    ctypedef struct TimerHeap:
+        pass
+    Py_ssize_t timers_len(TimerHeap)
+    int timers_add(TimerHeap, double when, object timer, signed char alive) except -1
+    double timers_first(TimerHeap)
+    object timers_pop(TimerHeap)
+    void timers_died(TimerHeap)
+    void timers_clear(TimerHeap)
+
     # lifetime.h
-    void show_references(object cls, object self, Ring, TaskList)
+    void show_references(object cls, object self, Ring, TaskList, TimerHeap)
     void recycle(object cls)
     int recycle_future(object cls, object sample, signed char flag, void *attributes) except -1
 

@@ -6,6 +6,7 @@ Here they are in Python, with the same meaning, for the uncompiled package.
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 import sys
@@ -28,6 +29,7 @@ __all__ = [
     'Ring',
     'TaskLink',
     'TaskList',
+    'TimerHeap',
     'as_double',
     'context_call',
     'context_call1',
@@ -73,6 +75,12 @@ __all__ = [
     'tasks_discard',
     'tasks_len',
     'tasks_list',
+    'timers_add',
+    'timers_clear',
+    'timers_died',
+    'timers_first',
+    'timers_len',
+    'timers_pop',
 ]
 
 CURRENT_TASK_IN_THREAD = sys.version_info >= (3, 14)
@@ -134,11 +142,75 @@ def tasks_list(tasks: dict[int, Any]) -> list[Any]:
 tasks_clear = dict.clear
 
 
+# TimerHeap: the timers that a loop holds, in order of time and age; dead ones stay, but never more than live ones.
+
+
+class TimerHeap(list[tuple[float, int, Any]]):
+    """A heap for heapq."""
+
+    added = 0
+    dead = 0
+
+
+def timers_len(heap: TimerHeap) -> int:
+    """Tell how many are alive."""
+    return len(heap) - heap.dead
+
+
+def timers_add(heap: TimerHeap, when: float, timer: Any, alive: bool) -> None:
+    """Hold a timer; the last argument is the attribute _in_heap, which from now on tells whether it is alive."""
+    timer._in_heap = True
+    heap.added += 1
+    heapq.heappush(heap, (when, heap.added, timer))
+
+
+def timers_first(heap: TimerHeap) -> float:
+    """Tell the time of the first; infinity if there is none."""
+    while heap and not heap[0][2]._in_heap:
+        heap.dead -= 1
+        heapq.heappop(heap)
+    return heap[0][0] if heap else math.inf
+
+
+def timers_pop(heap: TimerHeap) -> Any:
+    """Hold the first no longer, whose time timers_first() just told; return it."""
+    timer = heapq.heappop(heap)[2]
+    timer._in_heap = False
+    _sweep_timers(heap)
+    return timer
+
+
+def timers_died(heap: TimerHeap) -> None:
+    """Take note that the attribute of one was set to False."""
+    heap.dead += 1
+    while heap and not heap[-1][2]._in_heap:
+        heap.dead -= 1
+        heap.pop()
+    _sweep_timers(heap)
+
+
+def _sweep_timers(heap: TimerHeap) -> None:
+    if heap.dead > len(heap) // 2:
+        everything = heap[:]  # so that nothing is released, which may run any code, before all is in order
+        heap[:] = [entry for entry in everything if entry[2]._in_heap]
+        heapq.heapify(heap)
+        heap.dead = 0
+
+
+def timers_clear(heap: TimerHeap) -> None:
+    """Hold none."""
+    everything = heap[:]
+    heap.clear()
+    heap.dead = 0
+    for _, _, timer in everything:
+        timer._in_heap = False
+
+
 # How instances come and go.
 
 
-def show_references(cls: type, instance: object, ready: object, tasks: object) -> None:
-    """Let the garbage collector see what a Ring and a TaskList hold."""
+def show_references(cls: type, instance: object, ready: object, tasks: object, timers: object) -> None:
+    """Let the garbage collector see what a Ring, a TaskList and a TimerHeap hold."""
 
 
 def recycle(cls: type) -> None:

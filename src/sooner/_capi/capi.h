@@ -49,6 +49,7 @@ enum {
 #include "clock.h"
 #include "ring.h"
 #include "tasklist.h"
+#include "timers.h"
 #include "lifetime.h"
 #include "methods.h"
 #include "context.h"

@@ -1,16 +1,17 @@
 /* How instances of Cython's classes come and go: what the garbage collector sees of a Scheduler,
    free lists, and finalizers that are only called where there is something to say. */
 
-/* ---- The references in a Scheduler's Ring and TaskList, which Cython does not know to be references ---- */
+/* ---- The references in a Scheduler's Ring, TaskList and TimerHeap, which Cython does not know to be references ---- */
 
 static struct {
     traverseproc traverse;
     inquiry clear;
-    Py_ssize_t ready, tasks;   /* offsets */
+    Py_ssize_t ready, tasks, timers;   /* offsets */
 } sooner_owner;
 
 #define SOONER_READY(self) ((Ring *)((char *)(self) + sooner_owner.ready))
 #define SOONER_TASKS(self) ((TaskList *)((char *)(self) + sooner_owner.tasks))
+#define SOONER_TIMERS(self) ((TimerHeap *)((char *)(self) + sooner_owner.timers))
 
 CYTHON_UNUSED static int sooner_owner_traverse(PyObject *self, visitproc visit, void *arg) {
     int stop = sooner_owner.traverse(self, visit, arg);
@@ -18,24 +19,29 @@ CYTHON_UNUSED static int sooner_owner_traverse(PyObject *self, visitproc visit, 
         stop = sooner_ring_traverse(SOONER_READY(self), visit, arg);
     if (stop == 0)
         stop = sooner_tasks_traverse(SOONER_TASKS(self), visit, arg);
+    if (stop == 0)
+        stop = sooner_timers_traverse(SOONER_TIMERS(self), visit, arg);
     return stop;
 }
 
 CYTHON_UNUSED static int sooner_owner_clear(PyObject *self) {
     sooner_ring_clear(SOONER_READY(self));
     sooner_tasks_clear(SOONER_TASKS(self));
+    sooner_timers_clear(SOONER_TIMERS(self));
     return sooner_owner.clear(self);
 }
 
-#define show_references(cls, self, ready, tasks) \
-    sooner_show_references((PyTypeObject *)(cls), (char *)(self), (char *)&(ready), (char *)&(tasks))
+#define show_references(cls, self, ready, tasks, timers) \
+    sooner_show_references((PyTypeObject *)(cls), (char *)(self), (char *)&(ready), (char *)&(tasks), (char *)&(timers))
 
 /* Called for each new instance, as only an instance tells the offsets; works once. */
-CYTHON_UNUSED static void sooner_show_references(PyTypeObject *type, char *self, char *ready, char *tasks) {
+CYTHON_UNUSED static void sooner_show_references(
+        PyTypeObject *type, char *self, char *ready, char *tasks, char *timers) {
     if (type->tp_traverse == sooner_owner_traverse)
         return;
     sooner_owner.ready = ready - self;
     sooner_owner.tasks = tasks - self;
+    sooner_owner.timers = timers - self;
     sooner_owner.traverse = type->tp_traverse;
     sooner_owner.clear = type->tp_clear;
     type->tp_traverse = sooner_owner_traverse;

@@ -1,4 +1,4 @@
-from .._capi cimport context_call, copy_context, failed_context, recycle, reusable, snapshot_context
+from .._capi cimport context_call, copy_context, failed_context, recycle, reusable, snapshot_context, timers_died
 from .scheduler cimport CLOSED, WAITING, Runnable, Scheduler
 
 cdef enum:
@@ -9,9 +9,8 @@ cdef class Handle(Runnable):
     cdef object _context
     cdef tuple _arguments
     cdef readonly bint _cancelled
-    cdef bint _shared
+    cdef signed char _shared, _in_heap  # of one byte: a timer is small
     cdef str _description
-    cdef Handle _next
     cdef public object _source_traceback
     cdef object __weakref__
     cdef object own_context(self)
@@ -24,9 +23,6 @@ cdef class ThreadSafeHandle(Handle):
 
 cdef class TimerHandle(Handle):
     cdef readonly double _when
-    cdef long long _sequence
-    cdef Py_ssize_t _index
-    cdef object _timers
 
 cdef Handle new_handle(Scheduler scheduler, callback, tuple args, context)
 cdef fill_handle(Handle handle, loop, callback, tuple args, context)

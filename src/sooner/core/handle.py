@@ -15,7 +15,7 @@ from .inquiries import creation_stack
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:
-    from .._capi import context_call, copy_context, failed_context, reusable, snapshot_context
+    from .._capi import context_call, copy_context, failed_context, reusable, snapshot_context, timers_died
 
     SPARE_HANDLES = 16384  # at most kept to be used again: what another thread schedules in its turn at the GIL
 
@@ -31,7 +31,9 @@ class Handle(Runnable):
     """A callback with its arguments and its context, to be run once, or each time that a file is ready.
 
     `_arguments` is None for none. `_description` is what repr() said of it in debug mode when it was cancelled.
-    `_shared` tells that `_context` is a snapshot that must not be entered itself.
+    `_shared` tells that `_context` is a snapshot that must not be entered itself. `_in_heap` tells that this is a
+    timer in the heap of `_loop`; that lets go of it sooner or later once it is false. The `_callback` of a handle that
+    waits to be used again is the next of these.
     """
 
     if not cython.compiled:
@@ -41,13 +43,15 @@ class Handle(Runnable):
         _context: Any = None
         _cancelled: bool = False
         _shared: bool = False
-        _next: Handle | None = None
+        _in_heap: bool = False
         _source_traceback: Any = None
         _description: str | None = None
 
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
     ) -> None:
+        if self._in_heap:
+            raise RuntimeError(f'a timer that is scheduled cannot be initialized again: {self!r}')
         # Not shared: what runs more than once finds it as it left it.
         own = copy_context() if context is None else context
         fill_handle(self, loop, callback, tuple(args) if args else None, own)
@@ -103,8 +107,8 @@ class Handle(Runnable):
         if reusable(self) and scheduler._spares < SPARE_HANDLES and type(self) is Handle:
             if scheduler._indirect or self._source_traceback is not None:  # what runs slowly is told by its handle
                 return
-            self._callback = self._arguments = self._context = None
-            self._next = cython.cast(Handle, scheduler._spare)
+            self._arguments = self._context = None
+            self._callback = scheduler._spare
             scheduler._spare = self
             scheduler._spares += 1
 
@@ -176,15 +180,11 @@ class ThreadSafeHandle(Handle):
 class TimerHandle(Handle):
     """A callback to be run at a time of its loop's clock, in seconds.
 
-    Timers of the same time run in the order in which they were made: `_sequence`. `_index` is the place in the loop's
-    heap, or -1.
+    Timers of the same time run in the order in which they were made.
     """
 
     if not cython.compiled:
         _when: float = 0.0
-        _sequence: int = 0
-        _index: int = -1
-        _timers: Any = None
 
     def __init__(
         self,
@@ -196,7 +196,6 @@ class TimerHandle(Handle):
     ) -> None:
         Handle.__init__(self, callback, args, loop, context)
         self._when = when
-        self._index = -1
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -209,14 +208,15 @@ class TimerHandle(Handle):
 
     @property
     def _scheduled(self) -> bool:
-        return self._index >= 0
+        return self._in_heap != 0
 
     def cancel(self) -> None:
-        """Do not run the callback, if it has not run yet. The loop forgets the timer at once."""
+        """Do not run the callback, if it has not run yet. Drops what it holds."""
         if not self._cancelled:
             self.forget()
-            if self._index >= 0:
-                self._timers.discard(self)
+            if self._in_heap and self._loop is not None:
+                self._in_heap = False
+                timers_died(cython.cast(Scheduler, self._loop)._timers)
 
     def _repr_info(self) -> list[str]:
         info = Handle._repr_info(self)
@@ -266,9 +266,8 @@ def new_handle(scheduler: Scheduler, callback: Any, args: tuple[Any, ...] | None
     """Make a handle, out of one that has run if there is one, and put it into the ready queue."""
     handle: Handle = cython.cast(Handle, scheduler._spare)
     if handle is not None:
-        scheduler._spare = handle._next
+        scheduler._spare = cython.cast(Handle, handle._callback)
         scheduler._spares -= 1
-        handle._next = None
     else:
         handle = Handle.__new__(Handle)
         handle._loop = scheduler

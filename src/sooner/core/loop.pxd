@@ -10,17 +10,20 @@ from .._capi cimport (
     same_method,
     set_attribute,
     tasks_len,
+    timers_add,
+    timers_clear,
+    timers_first,
+    timers_len,
+    timers_pop,
 )
 from .driver cimport Driver
 from .future cimport Future, forget_value, new_future
 from .handle cimport Handle, ThreadSafeHandle, TimerHandle, failure_context, fill_handle, new_handle
 from .scheduler cimport CLOSED, FORKED, OPEN, WAITING, Runnable, Scheduler
 from .task cimport Task, new_task
-from .timers cimport Timers
 
 cdef class LoopCore(Scheduler):
     cdef readonly Driver _driver
-    cdef Timers _timers
     cdef object _clock, _task_factory
     cdef public object slow_callback_duration
     cdef readonly bint _debug

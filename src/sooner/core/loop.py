@@ -26,7 +26,6 @@ from .inquiries import creation_stack
 from .scheduler import Runnable, Scheduler
 from .statistics import Statistics
 from .task import Task
-from .timers import Timers
 
 if not cython.compiled:
     from .._capi import (
@@ -41,6 +40,11 @@ if not cython.compiled:
         same_method,
         set_attribute,
         tasks_len,
+        timers_add,
+        timers_clear,
+        timers_first,
+        timers_len,
+        timers_pop,
     )
     from .future import forget_value, new_future
     from .handle import failure_context, fill_handle, new_handle
@@ -88,14 +92,12 @@ class LoopCore(Scheduler):
 
         def __cinit__(self) -> None:
             self._driver = Driver()
-            self._timers = Timers()
 
     def __init__(self, driver: Driver) -> None:
         if self._thread_id != 0:
             raise RuntimeError('This event loop is already running')
         if not cython.compiled:
             Scheduler.__init__(self)
-            self._timers = Timers()
         self._driver = driver
         self.slow_callback_duration = 0.1
         self.notice_replacements()
@@ -270,7 +272,7 @@ class LoopCore(Scheduler):
             tasks_created=self._tasks_created,
             tasks_alive=alive,
             tasks_done=self._tasks_created - alive,
-            timers=self._timers.count(),
+            timers=timers_len(self._timers),
             ready=ring_len(self._ready),
             longest_turn=self._longest_turn,
             longest_callback=self._longest_callback if self._longest_callback > 0 else None,
@@ -315,7 +317,7 @@ class LoopCore(Scheduler):
         else:
             now = self.wait(now)
         self._turn_began = now
-        if len(self._timers._heap) > 0:
+        if timers_len(self._timers) > 0:
             self.fire_timers(now if self._clock is None else self.now())
         if self._debug:
             self.run_ready_debug()
@@ -342,9 +344,8 @@ class LoopCore(Scheduler):
         timeout: cython.double = -1
         self._status = WAITING  # from here on, who pushes wakes; so look again
         try:
-            if self._timers.count() > 0:
-                first: TimerHandle = self._timers.first()  # type: ignore[assignment]
-                timeout = first._when - (now if self._clock is None else self.now())
+            if timers_len(self._timers) > 0:
+                timeout = timers_first(self._timers) - (now if self._clock is None else self.now())
                 if timeout < 0:
                     timeout = 0
                 elif timeout > _LONGEST_WAIT:
@@ -373,14 +374,9 @@ class LoopCore(Scheduler):
 
     def fire_timers(self, now: cython.double) -> None:
         """Make ready what is due."""
-        timers: Timers = self._timers
         due: cython.double = now + _CLOCK_RESOLUTION
-        while timers.count() > 0:
-            timer: TimerHandle = timers.first()  # type: ignore[assignment]
-            if timer._when >= due:
-                break
-            timers.remove(0)
-            ring_push(self._ready, timer)
+        while timers_len(self._timers) > 0 and timers_first(self._timers) < due:
+            ring_push(self._ready, timers_pop(self._timers))
 
     def add_timer(
         self, when: cython.double, callback: Any, args: tuple[Any, ...] | None, context: Context | None
@@ -393,7 +389,7 @@ class LoopCore(Scheduler):
         timer: TimerHandle = TimerHandle.__new__(TimerHandle)
         fill_handle(timer, self, callback, args, context)
         timer._when = when
-        self._timers.add(timer)
+        timers_add(self._timers, when, timer, timer._in_heap)
         if self._debug:
             timer._source_traceback = creation_stack()
         return timer
@@ -482,7 +478,7 @@ class LoopCore(Scheduler):
         tasks: list[Any] = self.tasks()
         self._status = CLOSED  # what is dropped may run code, which cannot schedule anything
         ring_clear(self._ready)
-        self._timers = Timers()
+        timers_clear(self._timers)
         self._spare = None
         self._spares = 0
         for task in tasks:

@@ -2,6 +2,7 @@ from .._capi cimport (
     CURRENT_TASK_IN_THREAD,
     Ring,
     TaskList,
+    TimerHeap,
     cython_version,
     identity_hash,
     ring_clear,
@@ -13,6 +14,7 @@ from .._capi cimport (
     tasks_clear,
     tasks_len,
     tasks_list,
+    timers_clear,
 )
 
 cdef enum:
@@ -33,6 +35,7 @@ cdef class Outbox(Runnable):
 cdef class Scheduler:
     cdef Ring _ready
     cdef TaskList _tasks
+    cdef TimerHeap _timers
     cdef Runnable _spare
     cdef int _spares
     cdef int _status

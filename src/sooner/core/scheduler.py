@@ -16,6 +16,7 @@ if not cython.compiled:
         CURRENT_TASK_IN_THREAD,
         Ring,
         TaskList,
+        TimerHeap,
         cython_version,
         identity_hash,
         ring_clear,
@@ -25,6 +26,7 @@ if not cython.compiled:
         show_references,
         tasks_clear,
         tasks_list,
+        timers_clear,
     )
 
     OPEN, WAITING, CLOSED, FORKED = range(4)
@@ -62,7 +64,7 @@ class Outbox(Runnable):
 
 
 class Scheduler:
-    """The ready queue of a loop, the tasks that it holds, and the task that runs now.
+    """The ready queue of a loop, the tasks and the timers that it holds, and the task that runs now.
 
     `_status` is OPEN, WAITING (the loop's thread is, or is about to be, blocked in its driver: whoever makes something
     ready has to wake it), CLOSED, or FORKED (this process is a child that inherited the loop by fork()).
@@ -92,15 +94,17 @@ class Scheduler:
         def __init__(self) -> None:
             self._ready: Ring[Runnable] = Ring()
             self._tasks: dict[int, Any] = TaskList()
+            self._timers = TimerHeap()
 
     else:
 
         def __cinit__(self) -> None:
-            show_references(Scheduler, self, self._ready, self._tasks)
+            show_references(Scheduler, self, self._ready, self._tasks, self._timers)
 
         def __dealloc__(self) -> None:
             ring_clear(self._ready)
             tasks_clear(self._tasks)
+            timers_clear(self._timers)
 
     def push(self, runnable: Runnable) -> None:
         """Make it run in the next turn. Any thread may."""
