@@ -78,6 +78,7 @@ cdef extern from "capi.h":
     int epoll_wait_for(object epoll, int epoll_fd, EpollEvents, double timeout) except -1
     int event_fd(EpollEvents, int i)
     int event_mask(EpollEvents, int i)
+    int epoll_change(object epoll, int epoll_fd, int change, int fd, int events) except -1
     int event_write(int fd) except -1
     int event_read(int fd) except -1
 
@@ -86,3 +87,9 @@ cdef extern from "capi.h":
     Py_ssize_t recv_into(int fd, object buffer) except -2
     Py_ssize_t send_bytes(int fd, bytes data, Py_ssize_t offset) except -2
     Py_ssize_t send_vector(int fd, list chunks, Py_ssize_t offset) except -2
+    object copy_bytes(object data, Py_ssize_t most)
+    ctypedef struct Endpoints:
+        pass
+    int accept_stream(object sock, int fd, Endpoints) except -2
+    object peer_address(Endpoints)
+    object own_address(Endpoints)

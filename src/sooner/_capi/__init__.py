@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
+import socket
 import sys
 import threading
 import time
@@ -25,21 +26,25 @@ __all__ = [
     'REFUSED',
     'RETURNED',
     'YIELDED',
+    'Endpoints',
     'EpollEvents',
     'Ring',
     'TaskLink',
     'TaskList',
     'TimerHeap',
+    'accept_stream',
     'as_double',
     'context_call',
     'context_call1',
     'context_method1',
+    'copy_bytes',
     'copy_context',
     'copy_methods',
     'coro_send',
     'coro_throw',
     'cython_version',
     'delete_attribute',
+    'epoll_change',
     'epoll_wait_for',
     'event_fd',
     'event_mask',
@@ -52,6 +57,8 @@ __all__ = [
     'is_context',
     'is_coroutine',
     'monotonic',
+    'own_address',
+    'peer_address',
     'recv_bytes',
     'recv_into',
     'recycle',
@@ -383,6 +390,16 @@ def event_mask(events: EpollEvents, i: int) -> int:
     return events[i][1]
 
 
+def epoll_change(epoll: Any, epoll_fd: int, change: int, fd: int, events: int) -> None:
+    """Add (1), delete (2) or change (3) what is asked of a file: select.EPOLL*."""
+    if change == 1:
+        epoll.register(fd, events)
+    elif change == 2:
+        epoll.unregister(fd)
+    else:
+        epoll.modify(fd, events)
+
+
 def event_write(fd: int) -> None:
     """Add one to an eventfd; a full one wakes just as well."""
     try:
@@ -432,3 +449,39 @@ def send_vector(fd: int, chunks: list[bytes], offset: int) -> int:
         return os.writev(fd, [memoryview(chunks[0])[offset:], *chunks[1:64]])
     except BlockingIOError:
         return -1
+
+
+def copy_bytes(data: Any, most: int) -> bytes | None:
+    """Copy the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else return None."""
+    view = memoryview(data)
+    return bytes(view) if view.nbytes <= most and view.c_contiguous else None
+
+
+class Endpoints(list[Any]):
+    """What the ends of an accepted TCP connection are called: the peer's address, and this one's."""
+
+
+def accept_stream(sock: socket.socket, fd: int, ends: Endpoints) -> int:
+    """Accept a TCP connection, non-blocking and without delay of small writes; return its file, or -1: none waits."""
+    try:
+        connection, peer = sock.accept()
+    except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        return -1
+    connection.setblocking(False)
+    try:
+        own = connection.getsockname()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:  # no TCP, or gone
+        own = None
+    ends[:] = peer, own
+    return connection.detach()
+
+
+def peer_address(ends: Endpoints) -> Any:
+    """Tell the peer's address as Python's sockets do; None if it is not known."""
+    return ends[0]
+
+
+def own_address(ends: Endpoints) -> Any:
+    """Tell this end's address."""
+    return ends[1]

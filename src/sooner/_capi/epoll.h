@@ -57,6 +57,18 @@ CYTHON_UNUSED static int sooner_epoll_wait(int epoll_fd, struct epoll_event *ite
     return PyErr_CheckSignals() ? -1 : count;
 }
 
+/* Add, change or delete what is asked of a file: EPOLL_CTL_*. */
+CYTHON_UNUSED static int sooner_epoll_change(int epoll_fd, int change, int fd, int events) {
+    struct epoll_event event = {.events = (uint32_t)events, .data.fd = fd};
+    if (epoll_ctl(epoll_fd, change, fd, &event)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
+}
+
+#define epoll_change(epoll, epoll_fd, change, fd, events) sooner_epoll_change(epoll_fd, change, fd, events)
+
 /* Add one to an eventfd; a full one (EAGAIN) wakes just as well. */
 CYTHON_UNUSED static int event_write(int fd) {
     uint64_t one = 1;

@@ -3,6 +3,9 @@
 #ifndef MS_WINDOWS
 #include <errno.h>
 #include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -82,5 +85,79 @@ CYTHON_UNUSED static Py_ssize_t send_vector(int fd, PyObject *chunks, Py_ssize_t
         return -2;
     }
     return sent;
+}
+
+/* A copy of the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else None. */
+CYTHON_UNUSED static PyObject *copy_bytes(PyObject *data, Py_ssize_t most) {
+    Py_buffer view;
+    PyObject *copy = NULL;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)) {
+        if (!PyErr_ExceptionMatches(PyExc_BufferError))
+            return NULL;
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    if (view.len <= most)
+        copy = PyBytes_FromStringAndSize((char *)view.buf, view.len);
+    else
+        copy = Py_NewRef(Py_None);
+    PyBuffer_Release(&view);
+    return copy;
+}
+
+/* Accepting a TCP connection: what its ends are called is only made Python's when somebody asks. */
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in inet;
+    struct sockaddr_in6 inet6;
+} sooner_address;
+
+typedef struct {
+    sooner_address peer, own;
+} Endpoints;
+
+#define accept_stream(sock, fd, ends) ((void)(sock), sooner_accept(fd, &(ends)))
+#define peer_address(ends) sooner_address_tuple(&(ends).peer)
+#define own_address(ends) sooner_address_tuple(&(ends).own)
+
+/* The file descriptor of a connection that waits, non-blocking and without delay of small writes; -1: none waits. */
+CYTHON_UNUSED static int sooner_accept(int listener, Endpoints *ends) {
+    socklen_t size = sizeof ends->peer;
+    int one = 1;
+#ifdef SOCK_NONBLOCK
+    int fd = accept4(listener, &ends->peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+    int fd = accept(listener, &ends->peer.any, &size);
+    if (fd >= 0 && (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))) {
+        close(fd);
+        fd = -1;
+    }
+#endif
+    if (fd < 0) {
+        if (sooner_must_wait() || errno == ECONNABORTED)
+            return -1;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -2;
+    }
+    size = sizeof ends->own;
+    if (getsockname(fd, &ends->own.any, &size))
+        ends->own.any.sa_family = AF_UNSPEC;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);   /* no TCP, or gone: no harm */
+    return fd;
+}
+
+/* As the methods of Python's sockets tell it: (host, port), or (host, port, flow, scope); None if it is not known. */
+CYTHON_UNUSED static PyObject *sooner_address_tuple(sooner_address *address) {
+    char host[NI_MAXHOST];
+    int family = address->any.sa_family;
+    if (family != AF_INET && family != AF_INET6)
+        Py_RETURN_NONE;
+    socklen_t size = family == AF_INET ? sizeof address->inet : sizeof address->inet6;
+    if (getnameinfo(&address->any, size, host, sizeof host, NULL, 0, NI_NUMERICHOST))
+        Py_RETURN_NONE;
+    if (family == AF_INET)
+        return Py_BuildValue("si", host, (int)ntohs(address->inet.sin_port));
+    return Py_BuildValue("siII", host, (int)ntohs(address->inet6.sin6_port), ntohl(address->inet6.sin6_flowinfo),
+                         address->inet6.sin6_scope_id);
 }
 #endif

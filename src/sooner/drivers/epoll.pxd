@@ -1,10 +1,13 @@
-from .._capi cimport EpollEvents, epoll_wait_for, event_fd, event_mask, event_read, event_write
+from .._capi cimport EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
 from ..core.driver cimport Driver
 from ..core.scheduler cimport Runnable, Scheduler
 
 cdef enum:
     EPOLLIN = 1
     EPOLLOUT = 4
+    EPOLL_CTL_ADD = 1
+    EPOLL_CTL_DEL = 2
+    EPOLL_CTL_MOD = 3
 
 cdef class Watch:
     cdef Runnable _reader, _writer

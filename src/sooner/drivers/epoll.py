@@ -11,9 +11,10 @@ from ..core.driver import Driver
 from ..core.scheduler import Runnable, Scheduler
 
 if not cython.compiled:
-    from .._capi import EpollEvents, epoll_wait_for, event_fd, event_mask, event_read, event_write
+    from .._capi import EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
 
     EPOLLIN, EPOLLOUT = 1, 4
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 
 class Watch:
@@ -79,6 +80,7 @@ class EpollDriver(Driver):
             self._event_fd = -1
             os.close(fd)
             self._epoll.close()
+            self._epoll_fd = -1
             self._watches = []
 
     def watch(self, fd: cython.int) -> Watch | None:
@@ -116,17 +118,17 @@ class EpollDriver(Driver):
         if events == 0:
             self._watches[fd] = None
             try:
-                self._epoll.unregister(fd)
+                epoll_change(self._epoll, self._epoll_fd, EPOLL_CTL_DEL, fd, 0)
             except OSError:  # closed before it was taken out: the kernel has forgotten it
                 pass
             return
         if before == 0:
-            self._epoll.register(fd, events)
+            epoll_change(self._epoll, self._epoll_fd, EPOLL_CTL_ADD, fd, events)
         else:
             try:
-                self._epoll.modify(fd, events)
+                epoll_change(self._epoll, self._epoll_fd, EPOLL_CTL_MOD, fd, events)
             except FileNotFoundError:  # closed and opened again under the same number
-                self._epoll.register(fd, events)
+                epoll_change(self._epoll, self._epoll_fd, EPOLL_CTL_ADD, fd, events)
         while len(self._watches) <= fd:
             self._watches.append(None)
         self._watches[fd] = watch

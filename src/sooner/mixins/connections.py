@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import stat
+import weakref
 from asyncio import sslproto
 from asyncio.base_events import BaseEventLoop
 from asyncio.unix_events import _UnixSelectorEventLoop
@@ -31,15 +32,16 @@ _unix_loop: Any = _UnixSelectorEventLoop
 class Connections(LoopCore):
     """Connections and servers.
 
-    `_transports` are the open transports by file descriptor, `_listeners` those of listening sockets, and
-    `_unix_server_sockets` the inodes of the files that listening Unix sockets are bound to.
+    `_open_transports` are weak references to the open transports by file descriptor, `_listeners` those of listening
+    sockets, and `_unix_server_sockets` the inodes of the files that listening Unix sockets are bound to.
     """
 
     __slots__ = ()
-    STATE = ('_listeners', '_transports', '_unix_server_sockets')
+    STATE = ('_listeners', '_open_transports', '_transports', '_unix_server_sockets')
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._open_transports: dict[int, weakref.ref[Any]] = {}
         self._transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self._listeners: dict[Any, Listener] = {}
         self._unix_server_sockets: dict[Any, int] = {}
@@ -109,35 +111,24 @@ class Connections(LoopCore):
         ssl_shutdown_timeout: float | None = None,
         context: Context | None = None,
     ) -> None:
-        def serve(connection: socket.socket, address: Any) -> None:
-            if self.get_debug():
-                logger.debug('%r got a new connection from %r: %r', server, address, connection)
-            protocol = None
-            try:
-                protocol = protocol_factory()
-                if sslcontext:
-                    self._make_ssl_transport(
-                        connection,
-                        protocol,
-                        sslcontext,
-                        server_side=True,
-                        extra={'peername': address},
-                        server=server,
-                        ssl_handshake_timeout=ssl_handshake_timeout,
-                        ssl_shutdown_timeout=ssl_shutdown_timeout,
-                    )
-                else:
-                    StreamTransport(self, connection, protocol, None, {'peername': address}, server)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                connection.close()
-                failure = {'message': 'Error on transport creation for incoming connection', 'exception': exc}
-                if protocol is not None:
-                    failure['protocol'] = protocol
-                self.call_exception_handler(failure)
+        def connect(protocol: Any, connection: socket.socket, address: Any) -> None:
+            extra = {'peername': address}
+            if sslcontext:
+                self._make_ssl_transport(
+                    connection,
+                    protocol,
+                    sslcontext,
+                    server_side=True,
+                    extra=extra,
+                    server=server,
+                    ssl_handshake_timeout=ssl_handshake_timeout,
+                    ssl_shutdown_timeout=ssl_shutdown_timeout,
+                )
+            else:
+                self._make_socket_transport(connection, protocol, extra=extra, server=server)
 
-        listener = Listener(self, sock, serve, backlog, context)
+        plain = not sslcontext and sock.family in (socket.AF_INET, socket.AF_INET6)
+        listener = Listener(self, sock, protocol_factory, None if plain else connect, server, backlog, context)
         listener.start()
         self._listeners[sock] = listener
 

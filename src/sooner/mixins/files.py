@@ -17,7 +17,7 @@ class Files(LoopCore):
 
     __slots__ = ()
 
-    _transports: Any
+    _open_transports: dict[int, Any]
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         """Call callback(*args) in each turn in which fd can be read, instead of what was called before."""
@@ -56,7 +56,8 @@ class Files(LoopCore):
     def _ensure_fd_no_transport(self, fd: Any) -> None:
         """Raise RuntimeError if a file is a transport's."""
         number = file_descriptor(fd)
-        transport = self._transports.get(number)
+        known = self._open_transports.get(number)
+        transport = known and known()
         if transport is not None and not transport.is_closing():
             raise RuntimeError(f'File descriptor {fd!r} is used by transport {transport!r}')
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from asyncio import constants
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable
@@ -14,9 +15,11 @@ import cython
 
 from ..core.loop import LoopCore
 from ..core.scheduler import Runnable, Scheduler
+from .stream import StreamTransport
 
 if not cython.compiled:
     from .._capi import context_call, copy_context
+    from .stream import accept_transport
 
 _EXHAUSTED: Any = cython.declare(frozenset, frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]))
 _RETRY_DELAY: Any = cython.declare(object, constants.ACCEPT_RETRY_DELAY)
@@ -26,15 +29,20 @@ _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 class Listener(Runnable):
     """Accepts what waits, each time that the socket is ready: at most `backlog` connections, then the loop goes on.
 
-    `serve` is called with each new connection, a non-blocking socket, and its peer's address, in a copy of the context
-    that the listener was made in. Where the system has no room for another connection, the listener waits for a second
-    and tries again; those who connect wait as long.
+    Each connection gets a protocol, and a transport, with the server that counts it, in a copy of the context that the
+    listener was made in. Where something has to stand between the two, as TLS does, or the socket is not one of TCP,
+    `connect` makes them: it is called with the protocol, the new socket and its peer's address.
+
+    Where the system has no room for another connection, the listener waits for a second and tries again; those who
+    connect wait as long.
     """
 
     if not cython.compiled:
         _loop: Any = None
         _sock: Any = None
-        _serve: Any = None
+        _protocol_factory: Any = None
+        _connect: Any = None
+        _server: Any = None
         _context: Any = None
         _backlog: int = 0
         _retry: Any = None
@@ -43,13 +51,17 @@ class Listener(Runnable):
         self,
         loop: Any,
         sock: Any,
-        serve: Callable[[Any, Any], object],
+        protocol_factory: Callable[[], Any],
+        connect: Callable[[Any, Any, Any], object] | None,
+        server: Any,
         backlog: int,
         context: Context | None = None,
     ) -> None:
         self._loop = loop
         self._sock = sock
-        self._serve = serve
+        self._protocol_factory = protocol_factory
+        self._connect = connect
+        self._server = server
         self._backlog = backlog
         self._context = copy_context() if context is None else context
 
@@ -67,18 +79,61 @@ class Listener(Runnable):
 
     def run(self, scheduler: Scheduler) -> None:
         scheduler.set_current(None)
+        fd: cython.int = self._sock.fileno()
         for _ in range(self._backlog):
             try:
-                connection, address = self._sock.accept()
-                connection.setblocking(False)
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                if self._connect is not None:
+                    waiting = self.accept_socket()
+                else:
+                    waiting = self.accept_connection(fd)
             except OSError as exc:
                 self.refuse(exc)
                 return
-            failure = context_call(self._context.copy(), False, self._serve, (connection, address))
-            if failure is not None:
-                scheduler.report_failure(failure, self)
+            if not waiting:
+                return
+
+    def accept_connection(self, fd: cython.int) -> bool:
+        """Accept a TCP connection; return False if none waits."""
+        transport = accept_transport(self._sock, fd)
+        if transport is None:
+            return False
+        context = self._context.copy()
+        failure = context_call(context, False, self._begin, (transport, context))
+        if failure is not None:
+            os.close(transport._sock_fd)
+            self.report(failure)
+        elif self._loop._debug:
+            _logger.debug('%r got a new connection: %r', self._server, transport)
+        return True
+
+    def _begin(self, transport: StreamTransport, context: Context) -> None:
+        transport.begin(self._loop, self._protocol_factory(), self._server, context)
+
+    def accept_socket(self) -> bool:
+        """Do the same with an object for the socket."""
+        try:
+            connection, address = self._sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        connection.setblocking(False)
+        if self._loop._debug:
+            _logger.debug('%r got a new connection from %r: %r', self._server, address, connection)
+        failure = context_call(self._context.copy(), False, self._connect_protocol, (connection, address))
+        if failure is not None:
+            connection.close()
+            self.report(failure)
+        return True
+
+    def _connect_protocol(self, connection: Any, address: Any) -> None:
+        self._connect(self._protocol_factory(), connection, address)
+
+    def report(self, exc: BaseException) -> None:
+        """Tell the exception handler that a connection got no transport."""
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+        self._loop.call_exception_handler(
+            {'message': 'Error on transport creation for incoming connection', 'exception': exc}
+        )
 
     def refuse(self, exc: OSError) -> None:
         """Tell the exception handler that a connection could not be accepted."""

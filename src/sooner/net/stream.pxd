@@ -1,9 +1,24 @@
-from .._capi cimport context_method1, copy_methods, recv_bytes, recv_into, recycle_future, send_bytes, send_vector
+from .._capi cimport (
+    Endpoints,
+    accept_stream,
+    context_call,
+    context_method1,
+    copy_bytes,
+    copy_methods,
+    own_address,
+    peer_address,
+    recv_bytes,
+    recv_into,
+    recycle_future,
+    send_bytes,
+    send_vector,
+)
 from ..core.loop cimport LoopCore
 from ..core.scheduler cimport Scheduler
 from .transport cimport FileTransport, Receiver, Transport
 
 cdef class StreamTransport(FileTransport):
+    cdef Endpoints _ends
     cdef object _receiver, _empty_waiter
     cdef list _chunks
     cdef Py_ssize_t _sent, _room
@@ -12,8 +27,9 @@ cdef class StreamTransport(FileTransport):
     cdef readonly bint _eof
     cdef name_socket(self, sock)
     cdef learn_room(self, Py_ssize_t size)
-    cdef read_into_buffer(self)
-    cdef receive_eof(self)
+    cdef begin(self, loop, protocol, server, context)
+    cdef attach(self, server)
+    cdef name_ends(self)
     cdef write_other(self, data)
     cdef send_view(self, view)
     cdef check_writable(self, str method)
@@ -21,3 +37,5 @@ cdef class StreamTransport(FileTransport):
     cdef send_chunks(self)
     cdef bint drop_sent(self, Py_ssize_t sent) except -1
     cdef shut_down(self)
+
+cdef StreamTransport accept_transport(sock, int fd)

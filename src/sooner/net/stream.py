@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from asyncio import constants
@@ -24,7 +25,21 @@ from ..core.scheduler import Scheduler
 from .transport import FileTransport, Receiver, Transport
 
 if not cython.compiled:
-    from .._capi import context_method1, copy_methods, recv_bytes, recv_into, recycle_future, send_bytes, send_vector
+    from .._capi import (
+        Endpoints,
+        accept_stream,
+        context_call,
+        context_method1,
+        copy_bytes,
+        copy_methods,
+        own_address,
+        peer_address,
+        recv_bytes,
+        recv_into,
+        recycle_future,
+        send_bytes,
+        send_vector,
+    )
 
 _COPIED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _SMALLEST_READ: Any = cython.declare(cython.Py_ssize_t, 4 * 1024)
@@ -43,13 +58,15 @@ class StreamTransport(FileTransport):
 
     `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_room` is how much the next
     read asks for; `_small_reads` counts how often that was far too much. `_empty_waiter` is a future that waits until
-    everything is sent.
+    everything is sent. `_ends` are the addresses of an accepted connection: `_extra` is
+    only made of them when somebody asks, and an object of the socket.
     """
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
 
     if not cython.compiled:
+        _ends: Endpoints
         _receiver: Any = None
         _buffered: bool = False
         _chunks: list[bytes]
@@ -72,20 +89,59 @@ class StreamTransport(FileTransport):
         """Connect a non-blocking stream socket, which from now on is the transport's, with a protocol."""
         self._chunks = []
         self._room = _SMALLEST_READ
-        self.set_up(loop, protocol, extra, context)
+        self.set_up(loop, protocol, {} if extra is None else extra, context)
         self.name_socket(sock)
-        self._server = server
+        self.attach(server)
+        self.open(sock, waiter)
+
+    def begin(self, loop: Any, protocol: Any, server: Any, context: Context) -> None:
+        """Do what __init__() does, for an accepted connection."""
+        self._chunks = []
+        self._room = _SMALLEST_READ
+        self.set_up(loop, protocol, None, context)
+        self.attach(server)
+        self.enlist()
+
+    def attach(self, server: Any) -> None:
+        """Be counted by a server, or None."""
         if server is not None:
             if _ATTACHES_TRANSPORTS:
                 server._attach(self)
             else:
                 server._attach()
-        self.open(sock, waiter)
+            self._server = server
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         """Pass isinstance(transport, asyncio.Transport)."""
         return _Transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if self._extra is None:
+            self.name_ends()
+        return self._extra.get(name, default)
+
+    def name_ends(self) -> None:
+        """Say what get_extra_info() tells, of an accepted connection."""
+        self._extra = {'peername': peer_address(self._ends), 'sockname': own_address(self._ends)}
+        sock = self._sock
+        if sock is None:  # there it is too late for all but the names
+            sock = socket.socket()
+            sock.close()
+        self._extra['socket'] = TransportSocket(sock)
+
+    @property
+    def _sock(self) -> Any:
+        if self._file is None and self._alive:
+            self._file = socket.socket(fileno=self._sock_fd)
+            self._file.setblocking(False)
+        return self._file
+
+    def close_file(self) -> None:
+        if self._file is None:
+            os.close(self._sock_fd)
+        else:
+            FileTransport.close_file(self)
 
     def name_socket(self, sock: socket.socket) -> None:
         """Say what get_extra_info() tells; send small writes at once (TCP_NODELAY)."""
@@ -116,7 +172,9 @@ class StreamTransport(FileTransport):
 
     def read_ready(self) -> None:
         if self._buffered:
-            self.read_into_buffer()
+            failure = context_call(self._context, False, self._read_into_buffer, None)
+            if failure is not None:  # that must end the loop
+                raise failure
             return
         try:
             data = recv_bytes(self._sock_fd, self._room)
@@ -127,7 +185,9 @@ class StreamTransport(FileTransport):
             return
         size: cython.Py_ssize_t = len(data)
         if size == 0:
-            self.receive_eof()
+            failure = context_call(self._context, False, self._receive_eof, None)
+            if failure is not None:
+                raise failure
             return
         self.learn_room(size)
         if self._receiver is not None:
@@ -152,10 +212,10 @@ class StreamTransport(FileTransport):
                 self._small_reads = 0
                 self._room >>= 2
 
-    def read_into_buffer(self) -> None:
+    def _read_into_buffer(self) -> None:
         """Read for a BufferedProtocol."""
         try:
-            buffer = self._context.run(self._protocol.get_buffer, -1)
+            buffer = self._protocol.get_buffer(-1)
             if len(buffer) == 0:
                 raise RuntimeError('get_buffer() returned an empty buffer')
         except BaseException as exc:
@@ -166,19 +226,20 @@ class StreamTransport(FileTransport):
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
-        if size == 0:
-            self.receive_eof()
-        elif size > 0:
-            failure = context_method1(self._context, self._protocol, 'buffer_updated', size)
-            if failure is not None:
-                self.fail(failure, 'Fatal error: protocol.buffer_updated() call failed.')
+        if size > 0:
+            try:
+                self._protocol.buffer_updated(size)
+            except BaseException as exc:
+                self.fail(exc, 'Fatal error: protocol.buffer_updated() call failed.')
+        elif size == 0:
+            self._receive_eof()
 
-    def receive_eof(self) -> None:
-        """The peer sends no more."""
+    def _receive_eof(self) -> None:
+        """Tell the protocol that the peer sends no more."""
         if cython.cast(LoopCore, self._loop)._debug:
             _logger.debug('%r received EOF', self)
         try:
-            keep_open = self._context.run(self._protocol.eof_received)
+            keep_open = self._protocol.eof_received()
         except BaseException as exc:
             self.fail(exc, 'Fatal error: protocol.eof_received() call failed.')
             return
@@ -210,16 +271,19 @@ class StreamTransport(FileTransport):
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f'data argument must be a bytes-like object, not {type(data).__name__!r}')
         self.check_writable('write')
-        view = memoryview(data)
-        if view.nbytes == 0:
-            return
         if self._conn_lost > 0:
-            self.write_in_vain()
+            if len(data) > 0:
+                self.write_in_vain()
             return
-        if view.nbytes > _COPIED:
-            self.send_outbox()
-            if self._size == 0 and self._conn_lost == 0:
-                view = self.send_view(view.cast('B') if view.c_contiguous else memoryview(bytes(view)))
+        little = copy_bytes(data, _COPIED)
+        if little is not None:
+            self.append(little)
+            return
+        view = memoryview(data)
+        view = view.cast('B') if view.c_contiguous else memoryview(view.tobytes())
+        self.send_outbox()
+        if self._size == 0 and self._conn_lost == 0:
+            view = self.send_view(view)
         if self._conn_lost == 0:
             self.append(bytes(view))
 
@@ -372,6 +436,15 @@ class StreamTransport(FileTransport):
 
     def _reset_empty_waiter(self) -> None:
         self._empty_waiter = None
+
+
+def accept_transport(sock: socket.socket, fd: cython.int) -> StreamTransport | None:
+    """Accept a TCP connection that waits at a listening socket, for begin(); return None if none waits."""
+    transport: StreamTransport = StreamTransport.__new__(StreamTransport)
+    if not cython.compiled:
+        transport._ends = Endpoints()
+    transport._sock_fd = accept_stream(sock, fd, transport._ends)
+    return None if transport._sock_fd < 0 else transport
 
 
 copy_methods(StreamTransport, FileTransport)

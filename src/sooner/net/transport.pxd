@@ -1,6 +1,6 @@
 from .._capi cimport context_call, context_method1, copy_context
 from ..core.loop cimport LoopCore
-from ..core.scheduler cimport Outbox, Runnable, Scheduler
+from ..core.scheduler cimport WAITING, Outbox, Runnable, Scheduler
 
 cdef class Receiver:
     cdef receive(self, bytes data)
@@ -22,13 +22,15 @@ cdef class WriteReady(Runnable):
     cdef FileTransport _transport
 
 cdef class FileTransport(Transport):
-    cdef readonly object _sock
+    cdef object _file
+    cdef BaseException _error
     cdef readonly int _sock_fd
     cdef readonly int _conn_lost
     cdef readonly bint _paused
     cdef object _server, _waiter, _writer
     cdef bint _made, _reading
-    cdef open(self, sock, waiter)
+    cdef open(self, file, waiter)
+    cdef enlist(self)
     cdef make_connection(self)
     cdef read_ready(self)
     cdef start_reading(self)
@@ -39,5 +41,7 @@ cdef class FileTransport(Transport):
     cdef force_close(self, BaseException exc)
     cdef forget_writes(self)
     cdef lose(self, BaseException exc)
+    cdef lose_connection(self)
+    cdef close_file(self)
     cdef release(self)
     cdef write_in_vain(self)

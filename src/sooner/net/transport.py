@@ -11,6 +11,7 @@ import warnings
 from asyncio import constants
 from contextvars import Context
 from typing import Any
+from weakref import ref
 
 import cython
 
@@ -19,6 +20,7 @@ from ..core.scheduler import Outbox, Runnable, Scheduler
 
 if not cython.compiled:
     from .._capi import context_call, context_method1, copy_context
+    from ..core.scheduler import WAITING
 
 _HIGH_WATER: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _WARN_OF_LOST_WRITES: Any = cython.declare(cython.int, constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES)
@@ -161,27 +163,38 @@ class FileTransport(Transport):
 
     In OPEN the file is watched for reading unless it is paused; in OPEN and CLOSING for writing while something waits
     to be written. `_made` is false in NEW, `_closing` true from CLOSING on. `_conn_lost` is 0 before LOST, and from
-    then on counts, also what is written in vain. `_sock` is None in CLOSED.
+    then on counts, also what is written in vain; `_error` is then what connection_lost() is told. `_alive` is 0 in
+    CLOSED. `_file` is the file, or None where a subclass only makes an object of it when somebody asks (`_sock`).
     """
 
     if not cython.compiled:
-        _sock: Any = None
+        _file: Any = None
         _sock_fd: int = -1
         _server: Any = None
         _waiter: Any = None
         _writer: Any = None
+        _error: BaseException | None = None
         _conn_lost: int = 0
         _made: bool = False
         _paused: bool = False
         _reading: bool = False
 
-    def open(self, sock: Any, waiter: Any) -> None:
+    def open(self, file: Any, waiter: Any) -> None:
         """Have a file, and the loop make the connection; then a waiter, or None, is given the result None."""
-        self._sock = sock
-        self._sock_fd = sock.fileno()
+        self._file = file
+        self._sock_fd = file.fileno()
         self._waiter = waiter
-        self._loop._transports[self._sock_fd] = self
+        self.enlist()
+
+    def enlist(self) -> None:
+        """Have the loop know whose file it is, and make the connection."""
+        self._loop._open_transports[self._sock_fd] = ref(self)
         cython.cast(Scheduler, self._loop).push(self)
+
+    @property
+    def _sock(self) -> Any:
+        """The file as an object; None once it is closed."""
+        return self._file
 
     def run(self, scheduler: Scheduler) -> None:
         scheduler.set_current(None)
@@ -189,6 +202,8 @@ class FileTransport(Transport):
             self.read_ready()
         elif not self._made:
             self.make_connection()
+        elif self._conn_lost > 0 and self._alive:
+            self.lose_connection()
 
     def make_connection(self) -> None:
         """Tell the protocol, then begin to read."""
@@ -317,31 +332,40 @@ class FileTransport(Transport):
     def lose(self, exc: BaseException | None) -> None:
         """Have connection_lost() called in the next turn."""
         self._conn_lost += 1
+        self._error = exc
         self.stop_writing()
-        self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+        if cython.cast(Scheduler, self._loop)._status <= WAITING:  # else nobody is called any more
+            cython.cast(Scheduler, self._loop).push(self)
 
-    def _call_connection_lost(self, exc: BaseException | None) -> None:
-        try:
-            self._protocol.connection_lost(exc)
-        finally:
-            self.release()
+    def lose_connection(self) -> None:
+        """Tell the protocol, and close the file."""
+        scheduler: Scheduler = cython.cast(Scheduler, self._loop)
+        exc = context_method1(self._context, self._protocol, 'connection_lost', self._error)
+        self.release()
+        if exc is not None:
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                raise exc
+            scheduler.report_failure(exc, self)
 
     def release(self) -> None:
         """Close the file, and let go of everything."""
         self._alive = 0
         waiter = self._waiter
-        self._waiter = None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-        transports = self._loop._transports
-        if transports.get(self._sock_fd) is self:
-            del transports[self._sock_fd]
-        self._sock.close()
-        self._sock = self._protocol = self._loop = None
+        known = self._loop._open_transports.get(self._sock_fd)
+        if known is not None and known() is self:
+            del self._loop._open_transports[self._sock_fd]
+        self.close_file()
         server = self._server
-        self._server = None
+        self._protocol = self._loop = self._waiter = self._error = self._server = None
         if server is not None:
             server._detach(self)
+
+    def close_file(self) -> None:
+        """Close the file."""
+        self._file.close()
+        self._file = None
 
     def write_in_vain(self) -> None:
         """Count what is written after the connection was lost, and warn if that goes on."""
@@ -350,15 +374,16 @@ class FileTransport(Transport):
         self._conn_lost += 1
 
     def __del__(self) -> None:
-        if self._sock is not None:
+        if self._alive:
             warnings.warn(f'unclosed transport {self!r}', ResourceWarning, source=self, stacklevel=1)
-            self._sock.close()
+            self._alive = 0
+            self.close_file()
             if self._server is not None:
                 self._server._detach(self)
 
     def __repr__(self) -> str:
         info = [type(self).__name__]
-        if self._sock is None:
+        if not self._alive:
             info.append('closed')
         elif self._closing:
             info.append('closing')
