@@ -1,0 +1,5 @@
+"""`python tests/libraries`."""
+
+from runner.cli import main
+
+raise SystemExit(main())
