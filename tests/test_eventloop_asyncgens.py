@@ -57,6 +57,12 @@ def test_shutdown_closes_those_that_are_held(each: Any, loop: Any, run: Any) -> 
     del held
 
 
+def test_shutdown_that_is_not_awaited_is_warned_of_by_asyncios_name(each: Any, loop: Any) -> None:
+    """By which pytest-asyncio leaves that warning out."""
+    with pytest.warns(RuntimeWarning, match="coroutine 'BaseEventLoop.shutdown_asyncgens' was never awaited"):
+        loop.shutdown_asyncgens()
+
+
 def test_shutdown_reports_what_they_raise(each: Any, loop: Any, run: Any, reports: list[dict[str, Any]]) -> None:
     async def fails() -> AsyncIterator[int]:
         try:

@@ -60,6 +60,20 @@ def test_reader_is_called_while_there_is_something_to_read(each: Any, loop: Any,
     assert len(calls) == count
 
 
+def test_closed_file_can_be_removed_by_the_object_that_was_watched(
+    each: Any, loop: Any, turn: Any, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    for file, add, remove in zip(
+        pair, (loop.add_reader, loop.add_writer), (loop.remove_reader, loop.remove_writer), strict=True
+    ):
+        add(file, lambda: None)
+        file.close()
+        assert remove(file)
+        turn()
+        with pytest.raises(ValueError, match='file descriptor'):  # nothing knows it now
+            remove(file)
+
+
 def test_writer_is_called_while_there_is_room(each: Any, loop: Any, turn: Any, pipe: list[int]) -> None:
     calls: list[int] = []
     loop.add_writer(pipe[1], calls.append, 1)

@@ -59,7 +59,14 @@ class Loop(  # type: ignore[misc]
 ):
     """An asyncio event loop."""
 
-    __slots__ = (*ExceptionHandling.STATE, *Executors.STATE, *Signals.STATE, *AsyncGenerators.STATE, *Connections.STATE)
+    __slots__ = (
+        *ExceptionHandling.STATE,
+        *Executors.STATE,
+        *Signals.STATE,
+        *AsyncGenerators.STATE,
+        *Files.STATE,
+        *Connections.STATE,
+    )
 
     def __init__(self, driver: Driver | str | None = None) -> None:
         """Make a loop with a driver: itself, or its name, or None for the best one here."""
@@ -137,6 +144,7 @@ class Loop(  # type: ignore[misc]
         self._close_signals()
         tasks = self.drop_everything()
         self._driver.close()
+        self._forget_files()
         self._abandon_executor()
         return tasks
 

@@ -419,10 +419,13 @@ def event_read(fd: int) -> None:
 # Moving bytes through non-blocking sockets, by file descriptor. A socket can be read and written like any other file.
 
 
-def recv_bytes(fd: int, size: int) -> bytes | None:
-    """Return the bytes that are there, at most size of them, b'' at the end of the stream; None: not yet."""
+def recv_bytes(fd: int, expected: int, most: int) -> bytes | None:
+    """Return the bytes that are there, at most most of them, b'' at the end of the stream; None: not yet.
+
+    One call is enough for as many as are expected.
+    """
     try:
-        return os.read(fd, size)
+        return os.read(fd, most)
     except BlockingIOError:
         return None
 

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -18,13 +19,22 @@
 
 #define sooner_must_wait() (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 
-/* The bytes that are there, at most size of them; b'' at the end of the stream. */
-CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t size) {
-    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+/* The bytes that are there, at most most of them; b'' at the end of the stream. One call is enough for as many as are
+   expected. FIONREAD says whether there are more: a second recv(2) could take the connection's error from the next. */
+CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_t most) {
+    PyObject *data = PyBytes_FromStringAndSize(NULL, expected);
     if (data == NULL)
         return NULL;
-    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)size, 0);
-    if (count == size)
+    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)expected, 0);
+    int left;
+    if (count == expected && expected < most && ioctl(fd, FIONREAD, &left) == 0 && left > 0) {
+        if (_PyBytes_Resize(&data, left < most - expected ? expected + left : most) < 0)
+            return NULL;
+        ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), 0);
+        if (more > 0)
+            count += more;
+    }
+    if (count == PyBytes_GET_SIZE(data))
         return data;
     if (count > 0) {
         _PyBytes_Resize(&data, count);

@@ -52,3 +52,6 @@ class AsyncGenerators(LoopCore):
                         'asyncgen': agen,
                     }
                 )
+
+    # pytest-asyncio has no warning shown about the coroutine of this name, if its loop was closed behind its back.
+    shutdown_asyncgens.__qualname__ = 'BaseEventLoop.shutdown_asyncgens'

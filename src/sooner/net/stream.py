@@ -57,7 +57,7 @@ class StreamTransport(FileTransport):
     """A connected stream socket.
 
     `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_room` is how much the next
-    read asks for; `_small_reads` counts how often that was far too much. `_empty_waiter` is a future that waits until
+    read expects; `_small_reads` counts how often that was far too much. `_empty_waiter` is a future that waits until
     everything is sent. `_ends` are the addresses of an accepted connection: `_extra` is
     only made of them when somebody asks, and an object of the socket.
     """
@@ -177,7 +177,7 @@ class StreamTransport(FileTransport):
                 raise failure
             return
         try:
-            data = recv_bytes(self._sock_fd, self._room)
+            data = recv_bytes(self._sock_fd, self._room, _LARGEST_READ)
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
@@ -202,10 +202,9 @@ class StreamTransport(FileTransport):
 
     def learn_room(self, size: cython.Py_ssize_t) -> None:
         """Ask for more next time if all that was asked for came, and after a while for less if it is never needed."""
-        if size == self._room:
+        if size >= self._room:
             self._small_reads = 0
-            if size < _LARGEST_READ:
-                self._room = 4 * size
+            self._room = min(4 * size, _LARGEST_READ)
         elif size < self._room >> 2 and self._room > _SMALLEST_READ:
             self._small_reads += 1
             if self._small_reads >= 16:
