@@ -16,7 +16,7 @@ SOURCES := $(sort setup.py pyproject.toml $(wildcard MANIFEST.in README.md LICEN
 export SOONER_REQUIRE_COMPILED = 1
 
 .NOTPARALLEL:
-.PHONY: help demo bench test test-pure test-all conformance sanitize lint format docs build install clean force
+.PHONY: help demo bench test test-pure test-all conformance libraries sanitize lint format docs build install clean force
 
 help:
 	@echo 'make demo         what sooner does, on one screen'
@@ -25,6 +25,7 @@ help:
 	@echo 'make test-all     both, on every CPython of this machine and of a Debian testing root that it makes'
 	@echo 'make sanitize     the tests under the address and undefined behaviour sanitizers'
 	@echo "make conformance  CPython's own asyncio tests, on sooner"
+	@echo "make libraries    other libraries' own tests, on asyncio and on sooner; takes a quarter of an hour"
 	@echo 'make bench        the loops of this machine, measured side by side'
 	@echo 'make lint         style and types;  make format: put the style right'
 	@echo 'make docs         the pages, into site/'
@@ -48,6 +49,9 @@ test-all:
 
 conformance: $(VENV)/.sooner $(VENV)/.test
 	$(BIN)/python -m conformance $(ARGS)
+
+libraries: $(VENV)/.sooner $(VENV)/.test
+	$(BIN)/python tests/libraries $(ARGS)
 
 sanitize: $(VENV)/.test
 	scripts/sanitize --python $(BIN)/python $(ARGS)

@@ -1,7 +1,7 @@
 """For the tests of this folder: programs as people write them, on whatever loop asyncio gives.
 
-Nothing here knows of a loop. `make libraries` runs them on asyncio's and on sooner's; by hand, in an environment that has
-the library, `pytest tests/libraries/test_aiohttp.py` does the one, and `sooner run -m pytest ...` the other.
+Nothing here knows of a loop. `make libraries` runs them on asyncio's and on sooner's; by hand, in an environment that
+has the library, `pytest tests/libraries/test_aiohttp.py` does the one, and `sooner run -m pytest ...` the other.
 """
 
 from __future__ import annotations

@@ -91,10 +91,13 @@ async def test_failing_task_cancels_its_siblings() -> None:
         await anyio.sleep(0.01)
         raise ValueError('broken')
 
-    with pytest.raises(ExceptionGroup) as caught:
+    async def family() -> None:
         async with anyio.create_task_group() as group:
             for function in (sibling, sibling, fail):
                 group.start_soon(function)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await family()
     assert [repr(error) for error in caught.value.exceptions] == ["ValueError('broken')"]
     assert cancelled == ['sibling'] * 2
 

@@ -14,6 +14,8 @@ bring asyncio's loop back for all tests after it, as it would after sooner.insta
 import os
 import sys
 
+system_open, system_write, system_close = os.open, os.write, os.close  # before a test replaces them
+
 
 def install(asyncio):
     spec = os.environ.get('LIBRARIES_LOOP')
@@ -34,15 +36,15 @@ def install(asyncio):
         replace_selector_loop(asyncio, factory)
 
 
-def record(loop, open=os.open, write=os.write, close=os.close):
+def record(loop):
     folder = os.environ.get('LIBRARIES_LOOPS_MADE')
     if folder is None:
         return
     cls = type(loop)
     try:
-        file = open(f'{folder}/{os.getpid()}', os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        write(file, f'{cls.__module__}.{cls.__qualname__}\n'.encode())
-        close(file)
+        file = system_open(f'{folder}/{os.getpid()}', os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        system_write(file, f'{cls.__module__}.{cls.__qualname__}\n'.encode())
+        system_close(file)
     except OSError:  # no descriptor left, perhaps, or another user
         pass
 
@@ -72,6 +74,8 @@ def replace_selector_loop(asyncio, factory):
     class SelectorEventLoop(stock, metaclass=Meta):
         pass
 
+    SelectorEventLoop.__name__ = stock.__name__  # which is in the names of tests
+    SelectorEventLoop.__qualname__ = stock.__qualname__
     for module in (asyncio, asyncio.unix_events):
         for name in ('SelectorEventLoop', 'EventLoop'):  # the second since 3.13
             if hasattr(module, name):

@@ -5,7 +5,8 @@
     make libraries ARGS="aiohttp --test tests/test_loop.py::test_default_loop"
     make libraries ARGS="--quick"                       what is worth the time on each change, on sooner alone
     make libraries ARGS="--loop uvloop anyio"           another loop: asyncio, uvloop, rloop or MODULE:CALLABLE
-    make libraries ARGS="--record --write-docs"         after a look at the result
+    make libraries ARGS="--record"                      keep the result, after a look at it, and show it in the page
+    make libraries ARGS="--write-docs"                  run nothing; show in the page what is recorded
 
 Environments, source archives, logs and outcomes are in build/libraries. The exit status is 1 if something passes on
 asyncio and not on the loop under test, or passes although the suite's file lists it as different, or if a suite could
@@ -19,7 +20,6 @@ import contextlib
 import json
 import signal
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -34,14 +34,15 @@ def _arguments() -> argparse.Namespace:
         prog='python tests/libraries', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('names', nargs='*', metavar='SUITE', help='default: all')
-    parser.add_argument('--suites', type=Path, default=suites.SUITES, metavar='FOLDER', help='take them from there')
     parser.add_argument('--loop', default='sooner', help='asyncio, sooner, uvloop, rloop or MODULE:CALLABLE')
     parser.add_argument('--alone', action='store_true', help='on asyncio, run only what fails on the other loop')
     parser.add_argument('--quick', action='store_true', help='the suites that are marked as quick, and --alone')
     parser.add_argument('--test', action='append', default=[], metavar='ID', help='this test only; may be repeated')
     parser.add_argument('--list', action='store_true', help='list the suites')
-    parser.add_argument('--record', action='store_true', help='keep this result, which --write-docs shows')
-    parser.add_argument('--write-docs', action='store_true', help=f'write the table into {report.DOCUMENT.name}')
+    parser.add_argument('--record', action='store_true', help=f'keep this result, for {report.DOCUMENT.name} too')
+    parser.add_argument(
+        '--write-docs', action='store_true', help=f'only write what is kept into {report.DOCUMENT.name}'
+    )
     parser.add_argument('--keep', action='store_true', help='keep the folders in which the tests ran')
     return parser.parse_args()
 
@@ -54,7 +55,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     try:
-        selected = suites.load(options.names, options.suites)
+        selected = suites.load(options.names)
     except ValueError as error:
         console.print(str(error), markup=False)
         return 2
@@ -63,6 +64,9 @@ def main() -> int:
     if options.list:
         for suite in selected:
             console.print(f'{suite.name}: {suite.title} {suite.version}, {suite.about}', markup=False, highlight=False)
+        return 0
+    if options.write_docs:
+        report.write_documentation(suites.load())
         return 0
     comparisons = []
     for suite in selected:
@@ -74,8 +78,7 @@ def main() -> int:
     console.print(report.closing_line(comparisons), markup=False, highlight=False)
     if options.record:
         console.print(f'Recorded in {record.update(comparisons)}.', markup=False)
-    if options.write_docs:
-        report.write_documentation(suites.load(folder=options.suites))
+        report.write_documentation(suites.load())
     if not any(one.own.tests for one in comparisons):
         return 2
     return int(not all(one.good or services.missing(one.suite.services) for one in comparisons))

@@ -65,22 +65,30 @@ def compare(suite: Suite, loop: str, both: bool, only: Iterable[str] = (), keep:
     """
     only = list(only)
     executor = Executor(suite, keep)
-    stock = run_twice(executor, STOCK, only) if both or loop == STOCK else None
-    own = stock if loop == STOCK and stock is not None else run_twice(executor, loop, only)
+    if loop == STOCK:
+        return judge(suite, loop, None, run_twice(executor, loop, only), Run())
+    stock = run_twice(executor, STOCK, only) if both else None
+    own = run_twice(executor, loop, only)
     bad = [test for test, outcome in own.tests.items() if outcome.bad]
     oracle = stock
     if oracle is None:
         oracle = executor.run(STOCK, bad) if bad else Run()
-    result = Comparison(suite, loop, None if own is stock else stock, own)
+    return judge(suite, loop, stock, own, oracle)
+
+
+def judge(suite: Suite, loop: str, stock: Run | None, own: Run, oracle: Run) -> Comparison:
+    """Compare the outcomes on the loop under test with the oracle's, those on asyncio; asyncio itself has none."""
+    result = Comparison(suite, loop, stock, own)
+    if loop == STOCK:
+        result.lost = {test: outcome for test, outcome in own.tests.items() if outcome.bad}
+        return result
     for test, outcome in oracle.tests.items():
         here = own.tests.get(test, Outcome('not run'))
         if outcome.passed and not here.passed:
             (result.lost if suite.difference(test) is None else result.different)[test] = here
     result.no_longer_different = [
-        test for test, outcome in own.tests.items() if outcome.passed and loop != STOCK and suite.difference(test)
+        test for test, outcome in own.tests.items() if outcome.passed and suite.difference(test) is not None
     ]
-    if own is stock:
-        result.lost = {test: outcome for test, outcome in own.tests.items() if outcome.bad}
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .environments import BUILD, link_package, make_environment, succeed, unpack_source
+from .environments import BUILD, link_package, make_environment, unpack_source
 from .isolation import MARK, World, end_processes, new_world
 from .services import running
 from .suites import HERE, Suite
@@ -129,16 +130,6 @@ class Executor:
         run.seconds = time.monotonic() - began
         return run
 
-    def class_of_loop(self, factory: str, environment: dict[str, str]) -> str:
-        """The full name of the class of the loops that are to be made."""
-        if not factory:
-            return STOCK_CLASS
-        module, _, name = factory.partition(':')
-        program = f'import {module}; loop = {module}.{name}(); cls = type(loop); loop.close(); '
-        program += 'print(cls.__module__, cls.__qualname__, sep=".")'
-        said = succeed(self._programs / 'python', '-c', program, env=environment)
-        return said.split()[-1]
-
     def command(self, variables: dict[str, str]) -> list[object]:
         """pytest, with what belongs to every suite."""
         ours = ('-q', '-p', 'outcomes', '-p', 'no:cacheprovider', '-o', 'faulthandler_timeout=0')
@@ -159,6 +150,16 @@ class Executor:
             MARK: world.folder.name,
         }
         return given | here | variables | suites
+
+
+def class_of_loop(factory: str) -> str:
+    """The full name of the class of the loops that are to be made."""
+    if not factory:
+        return STOCK_CLASS
+    module, _, name = factory.partition(':')
+    loop = getattr(importlib.import_module(module), name)()
+    loop.close()
+    return f'{type(loop).__module__}.{type(loop).__qualname__}'
 
 
 def _fill(text: str, variables: dict[str, str]) -> str:
@@ -186,7 +187,7 @@ class _Attempt:
         env = executor.environment(world, variables)
         paths = [str(HERE / 'inside'), str(world.folder / 'path'), env.get('PYTHONPATH', '')]
         env['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
-        self._wanted = executor.class_of_loop(factory, env)
+        self._wanted = class_of_loop(factory)
         self._environment = env | {
             'LIBRARIES_LOOP': factory,
             'LIBRARIES_LOOPS_MADE': str(self._made),
@@ -204,7 +205,7 @@ class _Attempt:
             status = self._start(until)
             unfinished = self._read(run, status is None)
             if status is None:
-                run.notes.append(f'ended after {self._suite.timeout:.0f} s')
+                run.notes.append(f'ended after {self._suite.timeout:g} s')
                 break
             if unfinished is None:
                 if status not in (0, 1, 5) or not run.tests:

@@ -46,7 +46,7 @@ def print_details(console: Console, comparisons: Iterable[Comparison]) -> None:
     for one in comparisons:
         name = one.suite.name
         for run in one.runs:
-            if not run.valid:
+            if one.why_not is None and not run.valid:
                 made = ', '.join(f'{cls} {count}' for cls, count in run.loops.most_common())
                 tell(f'{name}: says nothing, as most loops were not {run.wanted}, but {made or "none were made"}')
             for note in run.notes:

@@ -102,13 +102,13 @@ def parse(name: str, text: str) -> Suite:
     return suite
 
 
-def load(names: Iterable[str] = (), folder: Path = SUITES) -> list[Suite]:
+def load(names: Iterable[str] = ()) -> list[Suite]:
     """The suites of these names, or all, in alphabetical order.
 
     Raises:
         ValueError: there is no such suite, or its file is not one.
     """
-    files = {path.stem: path for path in sorted(folder.glob('*.toml'))}
+    files = {path.stem: path for path in sorted(SUITES.glob('*.toml'))}
     wanted = list(names) or list(files)
     if unknown := [name for name in wanted if name not in files]:
         raise ValueError(f'no such suite: {", ".join(unknown)} (there are {", ".join(files)})')
