@@ -111,9 +111,13 @@ def documentation(suites: list[Suite]) -> str:
             lines.append(f'| {" | ".join(cells)} |')
         sums = (f'**{counter["passed"]}/{counter["applicable"]}**' for counter in total.values())
         lines += [f'| **all** | | | {" | ".join(sums)} |', '']
-        lost = [f'`{test}` ({by_name[name].title})' for name, entry in known.items() for test in entry['lost']]
+        lost = [f'{by_name[name].title}: {_tests(entry["lost"])}' for name, entry in known.items() if entry['lost']]
         lines += _list(f'Passes on asyncio and not on sooner, on {version}', lost)
-        again = [f'`{test}`' for entry in known.values() for test in entry['second attempts']]
+        again = [
+            f'{by_name[name].title}: {_tests(entry["second attempts"])}'
+            for name, entry in known.items()
+            if entry['second attempts']
+        ]
         lines += _list(f'Passed only when run a second time, on {version}', again)
     different = [f'{suite.title}: {_tests(one.tests)}: {one.reason}' for suite in suites for one in suite.different]
     lines += _list('Meant to be different', different)
@@ -122,8 +126,9 @@ def documentation(suites: list[Suite]) -> str:
     return '\n'.join(lines).strip()
 
 
-def _tests(tests: tuple[str, ...]) -> str:
-    return ', '.join(f'`{test}`' for test in tests)
+def _tests(tests: Iterable[str]) -> str:
+    """These names as Markdown, without the folder that is a library's own and means another one here."""
+    return ', '.join(f'`{test.removeprefix("tests/")}`' for test in tests)
 
 
 def _list(heading: str, entries: list[str]) -> list[str]:
