@@ -9,6 +9,7 @@ import gc
 import inspect
 import io
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Generator
@@ -1459,6 +1460,73 @@ def test_current_task_is_the_one_that_runs(each: Any, loop: Any, run: Any) -> No
     run(main())
     assert seen == [None, None, None]
     assert asyncio.current_task(loop) is None
+
+
+def test_each_thread_has_its_own_current_task(each: Any, make_loop: Any) -> None:
+    loops = [make_loop(each.make_loop) for _ in range(3)]
+    together = threading.Barrier(len(loops))
+    wrong: list[Any] = []
+
+    async def work() -> None:
+        own = asyncio.current_task()
+        for number in range(100):
+            await asyncio.sleep(0)
+            if number == 50:
+                together.wait()  # in the midst of a step of each thread
+            if asyncio.current_task() is not own:
+                wrong.append(own)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(work()) for _ in range(3)]
+        for task in tasks:
+            await task
+        assert asyncio.current_task() not in (None, *tasks)
+
+    threads = [threading.Thread(target=loop.run_until_complete, args=[main()]) for loop in loops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert [asyncio.current_task(loop) for loop in loops] == [None] * len(loops)
+
+
+def test_current_task_that_asyncio_is_told_of_is_taken_back(each: Any, loop: Any, run: Any) -> None:
+    """As anyio does, and whoever runs a coroutine in the name of a task."""
+
+    async def main() -> None:
+        own = asyncio.current_task()
+        asyncio.tasks._leave_task(loop, own)  # type: ignore[attr-defined]
+        assert asyncio.current_task() is None
+        asyncio.tasks._enter_task(loop, own)  # type: ignore[attr-defined]
+        assert asyncio.current_task() is own
+        await asyncio.sleep(0)
+        assert asyncio.current_task() is own
+
+    run(main())
+    assert asyncio.current_task(loop) is None
+
+
+@pytest.mark.skipif(
+    not sooner.build_info().compiled or not (3, 14) <= sys.version_info < (3, 16),
+    reason='compiled, and where asyncio keeps the current task in the state of the thread, its place is found out',
+)
+def test_asyncio_is_not_called_for_each_step(python: Any) -> None:
+    done = python("""
+import asyncio
+calls = []
+swap = asyncio.tasks._swap_current_task
+asyncio.tasks._swap_current_task = lambda loop, task: (calls.append(1), swap(loop, task))[1]
+import sooner
+
+async def main():
+    for _ in range(100):
+        await asyncio.create_task(asyncio.sleep(0))
+
+sooner.run(main())
+print(len(calls))
+""")
+    assert (done.stdout, done.stderr) == ('1\n', '')
 
 
 def test_no_task_is_current_in_a_done_callback_of_a_task(each: Any, loop: Any, run: Any) -> None:

@@ -72,6 +72,10 @@ cdef extern from "capi.h":
     void set_stop_iteration(object value)
     void forget_stop_iteration()
 
+    # current.h
+    bint replace_current_task(object loop, object task)
+    object swap_current_task(object swap, object loop, object task)
+
     # epoll.h
     ctypedef struct EpollEvents:
         pass

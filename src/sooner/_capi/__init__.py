@@ -63,6 +63,7 @@ __all__ = [
     'recv_into',
     'recycle',
     'recycle_future',
+    'replace_current_task',
     'reusable',
     'ring_clear',
     'ring_len',
@@ -77,6 +78,7 @@ __all__ = [
     'set_stop_iteration',
     'show_references',
     'snapshot_context',
+    'swap_current_task',
     'tasks_add',
     'tasks_clear',
     'tasks_discard',
@@ -362,6 +364,19 @@ def set_stop_iteration(value: Any) -> None:
 
 def forget_stop_iteration() -> None:
     """Drop the last value of set_stop_iteration()."""
+
+
+# The current task, where asyncio keeps it in the thread's state.
+
+
+def replace_current_task(loop: object, task: object) -> bool:
+    """Make a task (None: no task) the current one of the running loop, if it is known how; tell whether it was."""
+    return False
+
+
+def swap_current_task(swap: Callable[[Any, Any], Any], loop: object, task: object) -> Any:
+    """Do so by asyncio's own function; return the previous one."""
+    return swap(loop, task)
 
 
 # epoll(7) and eventfd(2).

@@ -54,6 +54,7 @@ enum {
 #include "methods.h"
 #include "context.h"
 #include "coroutine.h"
+#include "current.h"
 #include "epoll.h"
 #include "socket.h"
 #endif

@@ -19,11 +19,13 @@ if not cython.compiled:
         TimerHeap,
         cython_version,
         identity_hash,
+        replace_current_task,
         ring_clear,
         ring_len,
         ring_pop,
         ring_push,
         show_references,
+        swap_current_task,
         tasks_clear,
         tasks_list,
         timers_clear,
@@ -204,7 +206,8 @@ class Scheduler:
         """Say which task runs now, or None."""
         if CURRENT_TASK_IN_THREAD:
             if task is not self._current:
-                _swap_current_task(self, task)
+                if not replace_current_task(self, task):
+                    swap_current_task(_swap_current_task, self, task)
                 self._current = task
         else:
             self._current = task
