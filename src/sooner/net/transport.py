@@ -49,7 +49,7 @@ class Transport(Outbox):
     if not cython.compiled:
         _loop: Any = None
         _protocol: Any = None
-        _extra: dict[str, Any] = {}  # replaced, never changed
+        _extra: Any = {}  # replaced, never changed; or None: see set_up()
         _context: Any = None
         _size: int = 0
         _high: int = 0
@@ -59,9 +59,12 @@ class Transport(Outbox):
         _protocol_paused: bool = False
 
     def set_up(self, loop: Any, protocol: Any, extra: dict[str, Any] | None, context: Context | None) -> None:
-        """Be made: with a context of its own to call the protocol in, by default a copy of the current one."""
+        """Be made: with a context of its own to call the protocol in, by default a copy of the current one.
+
+        `extra` is None of a transport whose get_extra_info() finds out what it tells when it is asked.
+        """
         self._loop = loop
-        self._extra = {} if extra is None else extra
+        self._extra = extra
         self._context = copy_context() if context is None else context
         self._high = _HIGH_WATER
         self._low = _HIGH_WATER // 4
