@@ -339,6 +339,14 @@ class LoopCore(Scheduler):
         self._polls += 1
         self._driver.wait(self, 0)
 
+    def expect_events(self) -> None:
+        """Poll in the next turn, however busy it is.
+
+        For who sends something, or closes it: the other end may be in this loop too, and programs that give way a few
+        times expect it to have heard of it then, as it has in asyncio, which polls in each turn.
+        """
+        self._polled = 0
+
     def wait(self, now: cython.double) -> float:
         """Wait for the driver, or for the first timer, or not if there is something to do; return the time."""
         timeout: cython.double = -1

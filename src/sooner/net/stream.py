@@ -288,6 +288,7 @@ class StreamTransport(FileTransport):
 
     def send_view(self, view: Any) -> Any:
         """Send what goes now; return the rest."""
+        cython.cast(LoopCore, self._loop).expect_events()
         try:
             return view[self._sock.send(view) :]
         except (BlockingIOError, InterruptedError):
@@ -351,6 +352,7 @@ class StreamTransport(FileTransport):
                 return
             if sent < 0:
                 return
+            cython.cast(LoopCore, self._loop).expect_events()
             self._size -= sent
             if self._size == 0:
                 chunks.clear()
@@ -410,6 +412,7 @@ class StreamTransport(FileTransport):
 
     def shut_down(self) -> None:
         """Tell the peer that there is no more."""
+        cython.cast(LoopCore, self._loop).expect_events()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as exc:  # the peer has gone

@@ -360,6 +360,7 @@ class FileTransport(Transport):
         if known is not None and known() is self:
             del self._loop._open_transports[self._sock_fd]
         self.close_file()
+        cython.cast(LoopCore, self._loop).expect_events()
         server = self._server
         self._protocol = self._loop = self._waiter = self._error = self._server = None
         if server is not None:
