@@ -204,8 +204,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
-            **kwargs,
+            **{'timeout': PATIENCE, **kwargs},
         )
 
     return python

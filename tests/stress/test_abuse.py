@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 
 import pytest
+from patience import PATIENCE
 
 import sooner
 
@@ -423,7 +424,8 @@ def test_any_method_with_any_argument_does_not_crash(python: Python, state: str,
     """Call what the classes have, at random, on objects in odd states."""
     if not sooner.build_info().compiled:
         pytest.skip('uncompiled, what is C otherwise can be called too, and there is nothing to crash')
-    ended = python(ANYTHING, state, str(stress_scale), options=('-X', 'faulthandler'))
+    patience = PATIENCE * stress_scale
+    ended = python(ANYTHING, state, str(stress_scale), options=('-X', 'faulthandler'), timeout=patience)
     assert ended.returncode == 0, ended.stdout[-500:] + ended.stderr[-3000:]
 
 
@@ -484,9 +486,12 @@ def anything():
         asyncio.Future(loop=loop), contextvars.copy_context(),
     ])
 
+gc.freeze()
 for cls in MAKERS:
     names = [name for name in dir(cls) if name not in NOT_CALLED]
     for attempt in range(60 * scale):
+        if attempt % 20 == 0:
+            gc.collect()  # loops that nobody closed keep their files until then
         instance = make(cls)
         for _ in range(4):
             name = chance.choice(names)
