@@ -26,6 +26,7 @@ COMPILED_MODULES = (
     'sooner.drivers.epoll',
     'sooner.net.transport',
     'sooner.net.stream',
+    'sooner.net.tls',
     'sooner.net.listener',
 )
 """The modules that are compiled where there is a compiler; setup.py reads this."""

@@ -12,7 +12,6 @@ import os
 import socket
 import stat
 import weakref
-from asyncio import sslproto
 from asyncio.base_events import BaseEventLoop
 from asyncio.unix_events import _UnixSelectorEventLoop
 from contextvars import Context
@@ -22,6 +21,12 @@ from weakref import WeakValueDictionary
 from ..core.loop import LoopCore
 from ..net.listener import Listener
 from ..net.stream import StreamTransport
+from ..net.tls import TLSProtocol
+
+try:
+    from ssl import SSLContext as _SSLContext
+except ImportError:  # a Python without OpenSSL
+    _SSLContext = ()  # type: ignore[assignment, misc]
 
 logger = logging.getLogger('asyncio')
 
@@ -51,7 +56,6 @@ class Connections(LoopCore):
     create_unix_connection = _unix_loop.create_unix_connection
     create_unix_server = _unix_loop.create_unix_server
     connect_accepted_socket = _base_loop.connect_accepted_socket
-    start_tls = _base_loop.start_tls
 
     _connect_sock = _base_loop._connect_sock
     _create_connection_transport = _base_loop._create_connection_transport
@@ -85,18 +89,68 @@ class Connections(LoopCore):
         ssl_shutdown_timeout: float | None = None,
         context: Context | None = None,
     ) -> Any:
-        tls: Any = sslproto.SSLProtocol(
-            self,  # type: ignore[arg-type]
+        tls = TLSProtocol(
+            self,
             protocol,
             sslcontext,
             waiter,
             server_side,
             server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type]
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            True,
+            ssl_handshake_timeout,
+            ssl_shutdown_timeout,
+            context,
         )
         StreamTransport(self, rawsock, tls, None, extra, server, context)
         return tls._app_transport
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Encrypt from now on what goes over a transport; return the transport that the protocol is to use instead.
+
+        TypeError if sslcontext is not an ssl.SSLContext, or transport not one that can carry TLS. If the handshake
+        fails, the transport is closed.
+        """
+        if not isinstance(sslcontext, _SSLContext):
+            raise TypeError(f'sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}')
+        if not getattr(transport, '_start_tls_compatible', False):
+            raise TypeError(f'transport {transport!r} is not supported by start_tls()')
+        waiter = self.create_future()
+        tls = TLSProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            False,
+            ssl_handshake_timeout,
+            ssl_shutdown_timeout,
+        )
+        upgraded = tls._app_transport
+        transport.pause_reading()  # nothing may come before connection_made()
+        transport.set_protocol(tls)
+        begin = self.call_soon(tls.connection_made, transport)
+        resume = self.call_soon(transport.resume_reading)
+        if server_side:
+            _take_buffered(protocol, tls)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            begin.cancel()
+            resume.cancel()
+            raise
+        return upgraded
 
     # Servers: asyncio.Server calls these two.
 
@@ -140,6 +194,15 @@ class Connections(LoopCore):
         if inode is not None:
             _remove_socket_file(sock, inode)
         sock.close()
+
+
+def _take_buffered(protocol: Any, tls: TLSProtocol) -> None:
+    """Have TLS read what a stream received before it knew that this would be TLS (python/cpython#142352)."""
+    reader = getattr(protocol, '_stream_reader', None)
+    buffer = getattr(reader, '_buffer', None)
+    if buffer:
+        tls._incoming.write(buffer)
+        buffer.clear()
 
 
 def _remove_socket_file(sock: socket.socket, inode: int) -> None:

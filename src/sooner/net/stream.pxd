@@ -34,6 +34,7 @@ cdef class StreamTransport(FileTransport):
     cdef send_view(self, view)
     cdef check_writable(self, str method)
     cdef append(self, bytes data)
+    cdef flush(self)
     cdef send_chunks(self)
     cdef bint drop_sent(self, Py_ssize_t sent) except -1
     cdef shut_down(self)

@@ -326,6 +326,11 @@ class StreamTransport(FileTransport):
         ):
             self.send_outbox()
 
+    def flush(self) -> None:
+        if self._receiver is not None:
+            cython.cast(Receiver, self._receiver).flush()
+        self.send_outbox()
+
     def send_outbox(self) -> None:
         if self._size == 0 or self._writer is not None:
             return

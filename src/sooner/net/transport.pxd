@@ -4,6 +4,7 @@ from ..core.scheduler cimport WAITING, Outbox, Runnable, Scheduler
 
 cdef class Receiver:
     cdef receive(self, bytes data)
+    cdef flush(self)
 
 cdef class Transport(Outbox):
     cdef readonly object _loop, _protocol, _context
@@ -39,6 +40,7 @@ cdef class FileTransport(Transport):
     cdef stop_writing(self)
     cdef fail(self, BaseException exc, str message)
     cdef force_close(self, BaseException exc)
+    cdef flush(self)
     cdef forget_writes(self)
     cdef lose(self, BaseException exc)
     cdef lose_connection(self)

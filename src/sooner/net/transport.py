@@ -39,6 +39,9 @@ class Receiver:
         """Take bytes, never none at all; in no particular context. What is raised closes the transport."""
         raise NotImplementedError
 
+    def flush(self) -> None:
+        """Write to the transport what waits to be written above it: it is about to close."""
+
 
 class Transport(Outbox):
     """A protocol and its flow control.
@@ -287,7 +290,7 @@ class FileTransport(Transport):
         """Read no more, send what was written, then close; the protocol's connection_lost(None) follows."""
         if self._closing:
             return
-        self.send_outbox()
+        self.flush()
         if self._closing:  # that failed
             return
         self._closing = True
@@ -297,9 +300,7 @@ class FileTransport(Transport):
 
     def abort(self) -> None:
         """Close without writing what waits to be written; the protocol's connection_lost(None) follows."""
-        if self._conn_lost == 0:
-            self.send_outbox()
-            self.force_close(None)
+        self._force_close(None)
 
     def fail(self, exc: BaseException, message: str) -> None:
         """Close because of an error: of the connection, or in the protocol, of which the exception handler is told."""
@@ -326,7 +327,13 @@ class FileTransport(Transport):
         self.lose(exc)
 
     def _force_close(self, exc: BaseException | None) -> None:
-        self.force_close(exc)  # of asyncio's private names, the one that its SSLProtocol calls
+        if self._conn_lost == 0:  # of asyncio's private names, the one that protocols call which are transports
+            self.flush()
+            self.force_close(exc)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self.send_outbox()
 
     def forget_writes(self) -> None:
         """Drop what waits to be written."""
