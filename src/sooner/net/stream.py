@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import sys
-from asyncio import constants
+from asyncio import constants, transports
 from asyncio.trsock import TransportSocket
 from collections.abc import Iterable
 from contextvars import Context
@@ -46,7 +46,7 @@ _SMALLEST_READ: Any = cython.declare(cython.Py_ssize_t, 4 * 1024)
 _LARGEST_READ: Any = cython.declare(cython.Py_ssize_t, 256 * 1024)
 _MOST_DEFERRED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
-_Transport: Any = cython.declare(object, asyncio.Transport)
+_Transport: Any = cython.declare(object, transports._FlowControlMixin)  # asyncio.Transport; sendfile() asks for it
 _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 _ATTACHES_TRANSPORTS: Any = cython.declare(bool, sys.version_info >= (3, 13))
 
