@@ -31,7 +31,8 @@ MOST_PROCESSES = 50
 """Tests that may end their process before a run is given up."""
 
 BAD = ('failed', 'error', 'crashed', 'hung')
-PASSED_TO_TESTS = ('SOONER_PURE', 'LANG', 'PYTHONASYNCIODEBUG')
+PASSED_TO_TESTS = ('SOONER_DRIVER', 'SOONER_PURE', 'PYTHONASYNCIODEBUG')
+"""Variables that the tests get too, where they are set."""
 
 
 @dataclass

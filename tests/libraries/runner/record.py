@@ -14,6 +14,8 @@ from .execution import Run
 from .suites import HERE
 
 RECORDS = HERE / 'record'
+SUBJECT = 'sooner'
+"""The loop of which it is kept what it makes a difference to; of others there are numbers alone."""
 
 
 def path() -> Path:
@@ -21,18 +23,18 @@ def path() -> Path:
     return RECORDS / f'{sys.version_info.major}.{sys.version_info.minor}.json'
 
 
-def summary(comparison: Comparison) -> dict[str, Any]:
-    """What is kept of a suite that was run on both loops."""
-    assert comparison.stock is not None
-    return {
-        'version': comparison.suite.version,
-        'python': platform.python_version(),
-        STOCK: _numbers(comparison.stock),
-        comparison.loop: _numbers(comparison.own),
-        'lost': {test: f'{end.outcome}: {end.why}' for test, end in sorted(comparison.lost.items())},
-        'different': sorted(comparison.different),
-        'second attempts': comparison.second_attempts,
-    }
+def summary(comparison: Comparison, before: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a suite: with what was kept before of other loops, if that was the same suite."""
+    made_of = {'version': comparison.suite.version, 'python': platform.python_version()}
+    entry = dict(before) if made_of.items() <= before.items() else made_of
+    if comparison.stock is not None:
+        entry[STOCK] = _numbers(comparison.stock)
+    entry[comparison.loop] = _numbers(comparison.own)
+    if comparison.loop == SUBJECT:
+        entry['lost'] = {test: f'{end.outcome}: {end.why}' for test, end in sorted(comparison.lost.items())}
+        entry['different'] = sorted(comparison.different)
+        entry['second attempts'] = comparison.second_attempts
+    return entry
 
 
 def _numbers(run: Run) -> dict[str, int]:
@@ -43,7 +45,9 @@ def update(comparisons: Iterable[Comparison]) -> Path:
     """Put these in the place of what the record says about their suites."""
     file = path()
     record = json.loads(file.read_text()) if file.exists() else {}
-    record |= {one.suite.name: summary(one) for one in comparisons if one.why_not is None and one.stock is not None}
+    for one in comparisons:
+        if one.why_not is None:
+            record[one.suite.name] = summary(one, record.get(one.suite.name, {}))
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(dict(sorted(record.items())), indent=1) + '\n')
     return file

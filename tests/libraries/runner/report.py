@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from . import record
 from .comparison import STOCK, Comparison
-from .execution import Run
+from .execution import LOOPS, Run
 from .suites import HERE, Suite
 
 DOCUMENT = HERE.parent.parent / 'docs' / 'compatibility.md'
@@ -95,35 +95,36 @@ def closing_line(comparisons: Iterable[Comparison]) -> str:
 
 def documentation(suites: list[Suite]) -> str:
     """The Markdown between the markers, from the records and the suites."""
-    by_name = {suite.name: suite for suite in suites}
     lines: list[str] = []
     for version, recorded in record.load_all().items():
-        known = {name: entry for name, entry in recorded.items() if name in by_name}
-        pythons = ', '.join(sorted({entry['python'] for entry in known.values()}))
-        lines += [f'On CPython {pythons}:', '', '| library | version | what is run | asyncio | sooner |']
-        lines += ['|---|---|---|---:|---:|']
-        total: dict[str, Counter[str]] = {'asyncio': Counter(), 'sooner': Counter()}
-        for name, entry in known.items():
-            for loop, counter in total.items():
-                counter.update(entry[loop])
-            cells = [by_name[name].title, entry['version'], by_name[name].about]
-            cells += [f'{entry[loop]["passed"]}/{entry[loop]["applicable"]}' for loop in total]
+        entries = [(suite, recorded[suite.name]) for suite in suites if suite.name in recorded]
+        loops = [loop for loop in LOOPS if any(loop in entry for _, entry in entries)]
+        pythons = ', '.join(sorted({entry['python'] for _, entry in entries}))
+        lines += [f'On CPython {pythons}:', '', f'| library | version | what is run | {" | ".join(loops)} |']
+        lines += ['|---|---|---|' + '---:|' * len(loops)]
+        total: dict[str, Counter[str]] = {loop: Counter() for loop in loops}
+        for suite, entry in entries:
+            for loop in loops:
+                total[loop].update(entry.get(loop, {}))
+            cells = [suite.title, entry['version'], suite.about, *(_share(entry.get(loop, {})) for loop in loops)]
             lines.append(f'| {" | ".join(cells)} |')
-        sums = (f'**{counter["passed"]}/{counter["applicable"]}**' for counter in total.values())
-        lines += [f'| **all** | | | {" | ".join(sums)} |', '']
-        lost = [f'{by_name[name].title}: {_tests(entry["lost"])}' for name, entry in known.items() if entry['lost']]
-        lines += _list(f'Passes on asyncio and not on sooner, on {version}', lost)
-        again = [
-            f'{by_name[name].title}: {_tests(entry["second attempts"])}'
-            for name, entry in known.items()
-            if entry['second attempts']
-        ]
-        lines += _list(f'Passed only when run a second time, on {version}', again)
+        lines += [f'| **all** | | | {" | ".join(f"**{_share(total[loop])}**" for loop in loops)} |', '']
+        for heading, key in (
+            (f'Passes on asyncio and not on sooner, on {version}', 'lost'),
+            (f'Passed only when run a second time, on {version}', 'second attempts'),
+        ):
+            lines += _list(
+                heading, [f'{suite.title}: {_tests(entry[key])}' for suite, entry in entries if entry.get(key)]
+            )
     different = [f'{suite.title}: {_tests(one.tests)}: {one.reason}' for suite in suites for one in suite.different]
     lines += _list('Meant to be different', different)
     without = [f'{suite.title}: {_tests(one.tests)}: {one.reason}' for suite in suites for one in suite.without]
     lines += _list('Left out on both loops', without)
     return '\n'.join(lines).strip()
+
+
+def _share(counter: Mapping[str, int]) -> str:
+    return f'{counter["passed"]}/{counter["applicable"]}' if counter else ''
 
 
 def _tests(tests: Iterable[str]) -> str:
