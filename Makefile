@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 PEERS := uvloop rloop
 SOURCES := $(sort setup.py pyproject.toml $(wildcard MANIFEST.in README.md LICENSE) \
-    $(shell find src examples -type f -name '*.py' -o -name '*.pxd' -o -name '*.h' -o -name py.typed))
+    $(shell find src examples -type f -name '*.py' -o -name '*.pxd' -o -name '*.h' -o -name py.typed -o -path 'src/sooner/bench/*.c'))
 
 export SOONER_REQUIRE_COMPILED = 1
 
@@ -77,7 +77,8 @@ install: $(VENV)/.sooner
 clean:
 	rm -rf .venv .venv-* build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	find src -name '*.so' -delete -o -name '*.c' -delete -o -name not_compiled.txt -delete
+	find src -name '*.so' -delete -o -name not_compiled.txt -delete
+	find src -name '*.c' ! -path 'src/sooner/bench/*' -delete
 
 # The environment. Its version is in the name of the file that says it is complete, so that another Python under the
 # same name makes another one.

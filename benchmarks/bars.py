@@ -1,4 +1,4 @@
-"""Says of each bar in bars.toml whether a run of `sooner bench --json FILE` is over it.
+"""Says of each bar in bars.toml whether a run of `sooner bench --json FILE`, or with --echo, is over it.
 
 Run it with `python benchmarks/bars.py FILE`.
 
@@ -7,11 +7,14 @@ The exit status is 0 if every bar was measured and passed, and the run was one t
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sooner.bench.results import OURS, Results
+from sooner.bench.results import LIMIT, OURS, Results
 
 BARS = Path(__file__).with_name('bars.toml')
 
@@ -22,14 +25,26 @@ def main() -> int:
         return 2
     results = Results.load(Path(sys.argv[1]))
     bars = tomllib.loads(BARS.read_text())
+    peers = bars['peers']
     print(f'{results.command}, {results.python}, {results.machine}')
-    verdicts = [judge_speed(results, name, bar, bars['peers']) for name, bar in bars['at_least'].items()]
-    verdicts += [judge_memory(results, name, peer) for name, peer in bars['smaller_than'].items()]
-    objections = why_it_does_not_count(results, bars['peers'])
+    if LIMIT in results.loops:  # only the servers have one
+        verdicts = [verdict for bar in bars['echo'] for verdict in judge_matching(results, bar, peers)]
+    else:
+        verdicts = [judge_speed(results, name, bar, peers) for name, bar in bars['at_least'].items()]
+        verdicts += [judge_memory(results, name, peer) for name, peer in bars['smaller_than'].items()]
+    objections = why_it_does_not_count(results, peers)
     for objection in objections:
         print(f'DOES NOT COUNT  {objection}')
     print(f'{verdicts.count(True)} of {len(verdicts)} bars passed')
     return 0 if all(verdicts) and not objections else 1
+
+
+def judge_matching(results: Results, bar: dict[str, Any], peers: list[str]) -> Iterator[bool]:
+    """Judge every row that a bar is for. A pattern that matches nothing was not measured."""
+    rates = [name for name, row in results.rows.items() if row.unit == 'requests/s']
+    for pattern in bar['rows']:
+        for name in fnmatch.filter(rates, pattern) or [pattern]:
+            yield judge_speed(results, name, bar['times'], bar.get('than', peers))
 
 
 def judge_speed(results: Results, name: str, bar: float, peers: list[str]) -> bool:
@@ -39,7 +54,7 @@ def judge_speed(results: Results, name: str, bar: float, peers: list[str]) -> bo
         return verdict(False, name, 'not measured')
     best = row.best_peer(peers)
     assert best is not None
-    return verdict(ratio >= bar, name, f'{ratio:.2f}x the speed of {best[0]}, bar {bar:.1f}x')
+    return verdict(ratio >= bar, name, f'{ratio:.2f}x the speed of {best[0]}, bar {bar:.2f}x')
 
 
 def judge_memory(results: Results, name: str, peer: str) -> bool:

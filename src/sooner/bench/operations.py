@@ -288,6 +288,10 @@ class Operation:
     def name(self) -> str:
         return self.run.__name__
 
+    @property
+    def rows(self) -> dict[str, tuple[str, str]]:
+        return {self.name: (self.title, self.unit)}
+
 
 OPERATIONS = {
     operation.name: operation

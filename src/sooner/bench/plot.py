@@ -8,10 +8,10 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from sooner.bench.results import OURS, Results
+from sooner.bench.results import LIMIT, OURS, Results
 
 #: Okabe and Ito's palette, which the colour-blind can tell apart, with a red for ours.
-_COLOURS = {'asyncio': '#888888', 'uvloop': '#56b4e9', 'rloop': '#e69f00', 'sooner': '#d0402b'}
+_COLOURS = {'asyncio': '#888888', 'uvloop': '#56b4e9', 'rloop': '#e69f00', 'sooner': '#d0402b', 'C': '#000000'}
 _OTHER_COLOURS = ('#009e73', '#cc79a7', '#0072b2')
 _BASELINE = 'asyncio'
 
@@ -25,7 +25,7 @@ def draw(results: Results, path: Path) -> None:
     rows = [
         row
         for row in results.rows.values()
-        if row.unit == 'ns' and _BASELINE in row.figures and row.figures[_BASELINE].median
+        if row.unit in ('ns', 'requests/s') and _BASELINE in row.figures and row.figures[_BASELINE].median
     ]
     matplotlib.rcParams['svg.hashsalt'] = 'sooner'  # the same results give the same file
     figure = Figure(figsize=(9, 1.6 + 0.32 * len(rows)), layout='constrained')
@@ -33,15 +33,16 @@ def draw(results: Results, path: Path) -> None:
     others = iter(_OTHER_COLOURS)
     for name, loop in results.loops.items():
         points = [
-            (baseline / median, position)
+            (speed, position)
             for position, row in enumerate(rows)
-            if (baseline := row.figures[_BASELINE].median) and (median := row.figures[name].median)
+            if (speed := row.times_better(name, _BASELINE)) is not None
         ]
         axes.scatter(
             [speed for speed, _ in points],
             [position for _, position in points],
             s=64 if name == OURS else 36,
             color=_COLOURS.get(name) or next(others, '#000000'),
+            marker='|' if name == LIMIT else 'o',
             label=f'{name} {loop.version or ""}'.strip() + (' (uncompiled)' if loop.compiled is False else ''),
             zorder=3 if name == OURS else 2,
         )

@@ -8,12 +8,24 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 #: The loop that is compared with the others.
 OURS = 'sooner'
+
+#: What no loop can be better than: programs in C that make the system calls and do nothing else.
+LIMIT = 'C'
+
+#: What a row can be measured in, and how a table's heading says it.
+UNITS = {
+    'ns': 'ns per operation',
+    'requests/s': 'requests per second',
+    'cpu ns': 'processor time, ns per request',
+    'bytes': 'bytes each',
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +40,13 @@ class LoopInfo:
 
 @dataclass
 class Figure:
-    """One operation on one loop: a list of samples for each round, and what went wrong, if anything did."""
+    """One operation on one loop: a list of samples for each round, and why there are none, if there are none."""
 
     rounds: list[list[float]] = field(default_factory=list)
+    #: What went wrong.
     error: str | None = None
+    #: What the loop or the machine lacks.
+    missing: str | None = None
 
     @property
     def median(self) -> float | None:
@@ -56,23 +71,38 @@ class Row:
     unit: str
     figures: dict[str, Figure] = field(default_factory=dict)
 
-    def best_peer(self, peers: list[str] | None = None) -> tuple[str, float] | None:
-        """Return name and median of the loop that needs least, of `peers` or of all but ours; None without any."""
+    @property
+    def more_is_better(self) -> bool:
+        return self.unit == 'requests/s'
+
+    def best(self, names: Iterable[str]) -> tuple[str, float] | None:
+        """Return name and median of the loop that does best among these; None where none of them was measured."""
         medians = [
             (median, name)
-            for name, figure in self.figures.items()
-            if (name in peers if peers is not None else name != OURS) and (median := figure.median) is not None
+            for name in names
+            if name in self.figures and (median := self.figures[name].median) is not None
         ]
         if not medians:
             return None
-        median, name = min(medians)
+        median, name = max(medians) if self.more_is_better else min(medians)
         return name, median
 
-    def ratio(self, peers: list[str] | None = None) -> float | None:
-        """Return the best peer's median divided by ours: above 1 ours is ahead. None where either is missing."""
+    def best_peer(self, peers: Iterable[str] | None = None) -> tuple[str, float] | None:
+        """Return name and median of the best of `peers`, or of all loops but ours; None without any."""
+        return self.best(peers if peers is not None else [name for name in self.figures if name not in (OURS, LIMIT)])
+
+    def ratio(self, peers: Iterable[str] | None = None) -> float | None:
+        """Return how many times better ours is than the best peer: above 1 it is ahead; None where one is missing."""
         best = self.best_peer(peers)
-        ours = self.figures[OURS].median if OURS in self.figures else None
-        return best[1] / ours if best is not None and ours else None
+        return self.times_better(OURS, best[0]) if best is not None else None
+
+    def times_better(self, name: str, other: str) -> float | None:
+        """Return how many times better one loop is than another; None where one is missing."""
+        one, another = self.best([name]), self.best([other])
+        if one is None or another is None:
+            return None
+        more, less = (one[1], another[1]) if self.more_is_better else (another[1], one[1])
+        return more / less if less else None
 
 
 @dataclass
@@ -97,7 +127,10 @@ class Results:
             name: Row(
                 row['title'],
                 row['unit'],
-                {loop: Figure(figure['rounds'], figure['error']) for loop, figure in row['figures'].items()},
+                {
+                    loop: Figure(figure['rounds'], figure['error'], figure.get('missing'))
+                    for loop, figure in row['figures'].items()
+                },
             )
             for name, row in document['rows'].items()
         }

@@ -91,12 +91,13 @@ def build(loop: AbstractEventLoop, operation: Operation, count: int) -> list[Any
     return held
 
 
-def resident_bytes() -> int:
-    # /proc/self/statm is quicker, but since Linux 6.2 it may be off by hundreds of pages (proc(5), "inaccurate").
-    for line in Path('/proc/self/smaps_rollup').read_text().splitlines():
+def resident_bytes(process: int | str = 'self') -> int:
+    # /proc/PID/statm is quicker, but since Linux 6.2 it may be off by hundreds of pages (proc(5), "inaccurate").
+    rollup = Path(f'/proc/{process}/smaps_rollup')
+    for line in rollup.read_text().splitlines():
         if line.startswith('Rss:'):
             return int(line.split()[1]) * 1024
-    raise OSError('/proc/self/smaps_rollup has no line "Rss:", which memory is measured by')
+    raise OSError(f'{rollup} has no line "Rss:", which memory is measured by')
 
 
 def describe(module: Any, loop: AbstractEventLoop) -> dict[str, Any]:

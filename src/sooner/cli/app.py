@@ -58,12 +58,24 @@ def info(arguments: Annotated[list[str] | None, typer.Argument(metavar='[--json]
 
 @app.command()
 def bench(
+    echo: Annotated[
+        bool, typer.Option('--echo', help='Measure servers under load, and clients, instead of operations.')
+    ] = False,
     only: Annotated[
         list[str] | None, typer.Option(metavar='NAME,...', help='Measure these alone; * and ? stand for anything.')
     ] = None,
     loop: Annotated[
         list[str] | None,
         typer.Option(metavar='[NAME=]MODULE:FACTORY', help='Measure this loop too, beside those that are installed.'),
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(metavar='SIZE,...', help='With --echo: the messages, such as 1k,10k,100k.')
+    ] = None,
+    connections: Annotated[
+        str | None, typer.Option(metavar='COUNT,...', help='With --echo: the connections, such as 1,50,500.')
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.05, max=60, help='With --echo: how long a sample lasts.')
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help='How many turns each loop gets at each operation.')] = None,
     quick: Annotated[
@@ -77,9 +89,18 @@ def bench(
     ] = None,
 ) -> None:
     """Measure every event loop that is installed, in turns, and compare them."""
+    command = 'sooner ' + shlex.join(sys.argv[1:])
+    if echo:
+        from sooner.cli.echo import echo as run_echo
+
+        raise SystemExit(
+            run_echo(only or [], loop or [], sizes, connections, seconds, rounds, quick, json, plot, command)
+        )
+    for option, value in (('--sizes', sizes), ('--connections', connections), ('--seconds', seconds)):
+        if value is not None:
+            raise typer.BadParameter('this is for servers: add --echo', param_hint=option)
     from sooner.cli.bench import bench as run_benchmark
 
-    command = 'sooner ' + shlex.join(sys.argv[1:])
     raise SystemExit(run_benchmark(only or [], loop or [], rounds, quick, json, plot, command))
 
 

@@ -6,12 +6,11 @@ import asyncio
 import importlib.util
 import inspect
 import json
-import os
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,10 @@ from sooner.bench.operations import OPERATIONS, Loop, Operation
 from sooner.bench.results import Figure, LoopInfo, Results, Row
 from sooner.bench.rounds import Plan, installed_loops, measure
 
-BENCHMARKS = Path(__file__).parent.parent / 'benchmarks'
+BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 SHORT = Plan(rounds=1, seconds=0.0, samples=1)
 
-
-@pytest.fixture(autouse=True)
-def workers_find_sooner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Workers find sooner, and modules that a test puts into its directory."""
-    paths = filter(None, [str(Path(sooner.__file__).parents[1]), str(tmp_path), os.environ.get('PYTHONPATH')])
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(paths))
-    monkeypatch.setenv('COLUMNS', '200')
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(params=['asyncio', 'sooner'])
@@ -178,26 +171,6 @@ def test_other_loops_are_measured_without_sooner(tmp_path: Path) -> None:
     assert results.rows['future_result'].figures['strict'].error is None
 
 
-FAILING_LOOPS = """
-import asyncio, os
-
-def without_futures():
-    class Loop(asyncio.SelectorEventLoop):
-        def create_future(self):
-            raise NotImplementedError('no futures here')
-    return Loop()
-
-def without_threads():
-    class Loop(asyncio.SelectorEventLoop):
-        def call_soon_threadsafe(self, *args):
-            raise NotImplementedError('no threads here')
-    return Loop()
-
-def that_crashes():
-    os._exit(7)
-"""
-
-
 @pytest.mark.parametrize(
     ('factory', 'operation', 'error'),
     [
@@ -207,8 +180,7 @@ def that_crashes():
         ('that_is_not_there', 'future_result', "AttributeError: module 'failing' has no attribute 'that_is_not_there'"),
     ],
 )
-def test_failing_loop_costs_its_figure_alone(tmp_path: Path, factory: str, operation: str, error: str) -> None:
-    (tmp_path / 'failing.py').write_text(FAILING_LOOPS)
+def test_failing_loop_costs_its_figure_alone(factory: str, operation: str, error: str) -> None:
     loops = {'failing': f'failing:{factory}', 'asyncio': 'asyncio:new_event_loop'}
     figures = (
         measure(loops, [OPERATIONS[operation]], Plan(rounds=2, seconds=0.0, samples=1), command='test')
@@ -312,14 +284,14 @@ def test_bars_are_passed_by_results_above_them(tmp_path: Path) -> None:
     verdict = judge(example(ours=100), tmp_path)
     assert verdict.returncode == 0, verdict.stdout
     assert 'FAIL' not in verdict.stdout
-    assert 'pass  gather                 4.00x the speed of rloop, bar 1.8x' in verdict.stdout
+    assert 'pass  gather                 4.00x the speed of rloop, bar 1.80x' in verdict.stdout
 
 
 def test_bars_fail_results_below_them(tmp_path: Path) -> None:
     verdict = judge(example(ours=300), tmp_path)
     assert verdict.returncode == 1
-    assert 'FAIL  gather                 1.33x the speed of rloop, bar 1.8x' in verdict.stdout
-    assert 'pass  call_later_fire        1.33x the speed of rloop, bar 1.0x' in verdict.stdout
+    assert 'FAIL  gather                 1.33x the speed of rloop, bar 1.80x' in verdict.stdout
+    assert 'pass  call_later_fire        1.33x the speed of rloop, bar 1.00x' in verdict.stdout
 
 
 def test_bars_fail_memory_that_is_not_below_the_standard_librarys(tmp_path: Path) -> None:
@@ -348,15 +320,7 @@ def test_bars_do_not_accept_a_run_that_does_not_count(tmp_path: Path, fault: dic
 # The command
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip('typer')
-    pytest.importorskip('rich')
-    return subprocess.run(
-        [sys.executable, '-m', 'sooner', *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-
-
-def test_command_shows_and_saves_what_was_asked_for(tmp_path: Path) -> None:
+def test_command_shows_and_saves_what_was_asked_for(run_command: Command, tmp_path: Path) -> None:
     file = tmp_path / 'results.json'
     arguments = ['bench', '--quick', '--rounds', '1', '--only', 'future_re*,await_done', '--json', str(file)]
     done = run_command(*arguments)
@@ -368,15 +332,14 @@ def test_command_shows_and_saves_what_was_asked_for(tmp_path: Path) -> None:
         assert text in done.stdout
 
 
-def test_command_says_that_sooner_ran_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_says_that_sooner_ran_uncompiled(run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('SOONER_PURE', '1')
     done = run_command('bench', '--quick', '--rounds', '1', '--only', 'future_result')
     assert 'sooner ran uncompiled' in done.stdout
     assert '(uncompiled)' in done.stdout
 
 
-def test_command_measures_a_loop_it_is_told_of(tmp_path: Path) -> None:
-    (tmp_path / 'failing.py').write_text(FAILING_LOOPS)
+def test_command_measures_a_loop_it_is_told_of(run_command: Command) -> None:
     arguments = ['bench', '--quick', '--rounds', '1', '--only', 'future_result', '--loop']
     done = run_command(*arguments, 'other=asyncio:SelectorEventLoop')
     assert done.returncode == 0
@@ -394,7 +357,7 @@ def test_command_measures_a_loop_it_is_told_of(tmp_path: Path) -> None:
         (['--rounds', '0'], '--rounds'),
     ],
 )
-def test_wrong_options_are_explained(arguments: list[str], explanation: str) -> None:
+def test_wrong_options_are_explained(run_command: Command, arguments: list[str], explanation: str) -> None:
     done = run_command('bench', *arguments)
     assert done.returncode == 2
     assert explanation in done.stderr
