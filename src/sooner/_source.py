@@ -24,9 +24,11 @@ COMPILED_MODULES = (
     'sooner.core.driver',
     'sooner.core.loop',
     'sooner.drivers.epoll',
+    'sooner.net.operations',
     'sooner.net.transport',
     'sooner.net.stream',
     'sooner.net.tls',
+    'sooner.net.datagram',
     'sooner.net.listener',
 )
 """The modules that are compiled where there is a compiler; setup.py reads this."""

@@ -26,6 +26,7 @@ from .mixins.pipes import Pipes
 from .mixins.processes import Processes
 from .mixins.signals import Signals
 from .mixins.sockets import Sockets
+from .net.operations import SocketLoop
 
 T = TypeVar('T')
 
@@ -182,7 +183,7 @@ class Loop(  # type: ignore[misc]
             raise RuntimeError('Cannot run the event loop while another loop is running')
 
 
-adopt_methods(Loop)
+adopt_methods(Loop, SocketLoop, LoopCore)
 
 
 def new_event_loop(driver: Driver | str | None = None) -> Loop:

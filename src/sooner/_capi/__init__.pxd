@@ -57,6 +57,7 @@ cdef extern from "capi.h":
     object context_call(object context, bint shared, object callback, object args)
     object context_call1(object context, bint shared, object callback, object arg)
     object context_method1(object context, object instance, object name, object arg)
+    object context_method2(object context, object instance, object name, object first, object second)
     object failed_context(object context)
 
     # coroutine.h
@@ -97,3 +98,7 @@ cdef extern from "capi.h":
     int accept_stream(object sock, int fd, Endpoints) except -2
     object peer_address(Endpoints)
     object own_address(Endpoints)
+
+    # datagram.h
+    object recv_datagram(object sock, int fd)
+    int send_datagram(object sock, int fd, int family, bytes data, object address) except -2

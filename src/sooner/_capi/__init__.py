@@ -37,6 +37,7 @@ __all__ = [
     'context_call',
     'context_call1',
     'context_method1',
+    'context_method2',
     'copy_bytes',
     'copy_context',
     'copy_methods',
@@ -60,6 +61,7 @@ __all__ = [
     'own_address',
     'peer_address',
     'recv_bytes',
+    'recv_datagram',
     'recv_into',
     'recycle',
     'recycle_future',
@@ -72,6 +74,7 @@ __all__ = [
     'ring_push_front',
     'same_method',
     'send_bytes',
+    'send_datagram',
     'send_vector',
     'sent_status',
     'set_attribute',
@@ -308,6 +311,15 @@ def context_method1(context: Context, instance: Any, name: str, arg: Any) -> Bas
     return None
 
 
+def context_method2(context: Context, instance: Any, name: str, first: Any, second: Any) -> BaseException | None:
+    """The same with two arguments."""
+    try:
+        context.run(getattr(instance, name), first, second)
+    except BaseException as exc:
+        return _leave_out_own_frame(exc)
+    return None
+
+
 def failed_context(context: Context) -> Context:
     """Return the context in which the last call in this shared one ran, after that raised."""
     return context
@@ -503,3 +515,28 @@ def peer_address(ends: Endpoints) -> Any:
 def own_address(ends: Endpoints) -> Any:
     """Tell this end's address."""
     return ends[1]
+
+
+# Datagrams of IP.
+
+
+def recv_datagram(sock: socket.socket, fd: int) -> tuple[bytes, Any] | None:
+    """Return the next datagram and its sender's address, or None if there is none."""
+    try:
+        return sock.recvfrom(64 * 1024)
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def send_datagram(sock: socket.socket, fd: int, family: int, data: bytes, address: Any) -> int:
+    """Send to an address that recv_datagram() told, or to the peer of a connected socket (None).
+
+    Return 1, or 0 if that can't be done now, or -1: another address, which is for the socket's sendto().
+    """
+    if address is not None:
+        return -1
+    try:
+        sock.send(data)
+    except (BlockingIOError, InterruptedError):
+        return 0
+    return 1

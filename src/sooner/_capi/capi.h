@@ -57,4 +57,5 @@ enum {
 #include "current.h"
 #include "epoll.h"
 #include "socket.h"
+#include "datagram.h"
 #endif

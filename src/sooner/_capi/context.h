@@ -92,12 +92,12 @@ CYTHON_UNUSED static PyObject *context_call1(PyObject *context, int shared, PyOb
     return sooner_call(context, shared, callback, &arg, 1);
 }
 
-/* Call a method, by its name, with one argument. */
-CYTHON_UNUSED static PyObject *context_method1(PyObject *context, PyObject *object, PyObject *name, PyObject *arg) {
-    PyObject *args[2] = {object, arg};
+/* Call a method, by its name, with one argument, or with two. */
+static PyObject *sooner_call_method(PyObject *context, PyObject *object, PyObject *name, PyObject *first, PyObject *second) {
+    PyObject *args[3] = {object, first, second};
     if (PyContext_Enter(context))
         return PyErr_GetRaisedException();
-    PyObject *result = PyObject_VectorcallMethod(name, args, 2, NULL);
+    PyObject *result = PyObject_VectorcallMethod(name, args, second != NULL ? 3 : 2, NULL);
     if (result == NULL)
         result = PyErr_GetRaisedException();
     else
@@ -111,3 +111,6 @@ CYTHON_UNUSED static PyObject *context_method1(PyObject *context, PyObject *obje
     }
     return result;
 }
+
+#define context_method1(context, object, name, arg) sooner_call_method(context, object, name, arg, NULL)
+#define context_method2(context, object, name, first, second) sooner_call_method(context, object, name, first, second)

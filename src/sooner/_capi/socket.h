@@ -17,6 +17,10 @@
 #define MSG_NOSIGNAL 0   /* Python ignores SIGPIPE */
 #endif
 
+#ifndef MSG_DONTWAIT
+#define MSG_DONTWAIT 0
+#endif
+
 #define sooner_must_wait() (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 
 /* The bytes that are there, at most most of them; b'' at the end of the stream. One call is enough for as many as are
@@ -25,12 +29,12 @@ CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_
     PyObject *data = PyBytes_FromStringAndSize(NULL, expected);
     if (data == NULL)
         return NULL;
-    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)expected, 0);
+    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)expected, MSG_DONTWAIT);
     int left;
     if (count == expected && expected < most && ioctl(fd, FIONREAD, &left) == 0 && left > 0) {
         if (_PyBytes_Resize(&data, left < most - expected ? expected + left : most) < 0)
             return NULL;
-        ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), 0);
+        ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), MSG_DONTWAIT);
         if (more > 0)
             count += more;
     }
@@ -66,7 +70,8 @@ CYTHON_UNUSED static Py_ssize_t recv_into(int fd, PyObject *buffer) {
 
 /* Send a bytes object from an offset on; how many were taken, or -1. */
 CYTHON_UNUSED static Py_ssize_t send_bytes(int fd, PyObject *data, Py_ssize_t offset) {
-    ssize_t count = send(fd, PyBytes_AS_STRING(data) + offset, (size_t)(PyBytes_GET_SIZE(data) - offset), MSG_NOSIGNAL);
+    ssize_t count = send(fd, PyBytes_AS_STRING(data) + offset, (size_t)(PyBytes_GET_SIZE(data) - offset),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && !sooner_must_wait()) {
         PyErr_SetFromErrno(PyExc_OSError);
         return -2;

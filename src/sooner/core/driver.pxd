@@ -1,6 +1,10 @@
 from .scheduler cimport Runnable, Scheduler
 
+cdef class EdgeTriggered(Runnable):
+    pass
+
 cdef class Driver:
     cpdef wait(self, Scheduler scheduler, double timeout)
     cpdef wake(self)
     cpdef close(self)
+    cpdef bint watches(self, int fd, Runnable runnable, bint writes) except -1

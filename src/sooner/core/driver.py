@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import cython
+
 from .scheduler import Runnable, Scheduler
 
 
+class EdgeTriggered(Runnable):
+    """A reader or a writer that needs to be pushed only when something has changed.
+
+    So it has to go on until there is nothing more to read, or no room to write. A driver may push it more often.
+    """
+
+
 class Driver:
-    """The interface. A driver serves one loop, in its thread; wake() alone may be called from any thread."""
+    """The interface. A driver serves one loop, in its thread; wake() alone may be called from any thread.
+
+    `edges` tells whether an EdgeTriggered reader or writer, where no other watches the same file, is only pushed when
+    something has changed.
+    """
 
     name = 'none'
+    edges = False
 
     def wait(self, scheduler: Scheduler, timeout: float) -> None:
         """Wait for at most timeout seconds (0: do not wait; negative: no limit) and push what became ready."""
@@ -28,4 +42,8 @@ class Driver:
 
     def set_writer(self, fd: int, writer: Runnable | None) -> Runnable | None:
         """Push writer whenever fd can be written (None: watch no longer); return the one before."""
+        raise NotImplementedError
+
+    def watches(self, fd: cython.int, runnable: Runnable, writes: cython.bint) -> bool:
+        """Tell whether this is what is pushed now when fd can be read, or written."""
         raise NotImplementedError

@@ -52,4 +52,6 @@ cdef class FutureIterator:
 
 cdef bint is_among(entry, list entries) except -1
 cdef Future new_future(Scheduler scheduler)
+cdef BaseException thrown(kind, value, traceback)
+cdef leave_value(value)
 cdef forget_value()

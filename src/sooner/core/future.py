@@ -502,6 +502,32 @@ def _represent(future: Any) -> str:
     return f'<{type(future).__name__} {" ".join(future._repr_info())}>'
 
 
+def thrown(kind: Any, value: Any, traceback: TracebackType | None) -> BaseException:
+    """Return the exception that is meant by the up to three arguments of a throw(); TypeError for wrong ones."""
+    if traceback is not None and not isinstance(traceback, TracebackType):
+        raise TypeError('throw() third argument must be a traceback object')
+    if _WARNS_OF_THREE_PARTS and (value is not None or traceback is not None):
+        warnings.warn(
+            'the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.',
+            DeprecationWarning,
+            stacklevel=3 if not cython.compiled else 1,
+        )
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        if isinstance(value, kind):
+            exc: BaseException = value
+        elif isinstance(value, tuple):
+            exc = kind(*value)
+        else:
+            exc = kind() if value is None else kind(value)
+    elif not isinstance(kind, BaseException):
+        raise TypeError(f'exceptions must be classes or instances deriving from BaseException, not {kind!r}')
+    elif value is not None:
+        raise TypeError('instance exception may not have a separate value')
+    else:
+        exc = kind
+    return exc if traceback is None else exc.with_traceback(traceback)
+
+
 class FutureIterator:
     """What iter(future) gives, for `yield from` and for who sends and throws by hand."""
 
@@ -529,28 +555,7 @@ class FutureIterator:
 
     def throw(self, kind: Any, value: Any = None, traceback: TracebackType | None = None) -> Any:
         """Raise an exception where the future is awaited; it may be given in three parts, as to generator.throw()."""
-        if traceback is not None and not isinstance(traceback, TracebackType):
-            raise TypeError('throw() third argument must be a traceback object')
-        if _WARNS_OF_THREE_PARTS and (value is not None or traceback is not None):
-            warnings.warn(
-                'the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.',
-                DeprecationWarning,
-                stacklevel=2 if not cython.compiled else 1,
-            )
-        if isinstance(kind, type) and issubclass(kind, BaseException):
-            if isinstance(value, kind):
-                exc: BaseException = value
-            elif isinstance(value, tuple):
-                exc = kind(*value)
-            else:
-                exc = kind() if value is None else kind(value)
-        elif not isinstance(kind, BaseException):
-            raise TypeError(f'exceptions must be classes or instances deriving from BaseException, not {kind!r}')
-        elif value is not None:
-            raise TypeError('instance exception may not have a separate value')
-        else:
-            exc = kind
-        raise exc if traceback is None else exc.with_traceback(traceback)
+        raise thrown(kind, value, traceback)
 
     def close(self) -> None:
         """Wait no longer."""
@@ -562,6 +567,11 @@ def new_future(scheduler: Scheduler) -> Future:
     future._loop = scheduler
     future._native = True
     return future
+
+
+def leave_value(value: Any) -> None:
+    """Have a bare "raise StopIteration" that follows in a __next__() return a value. forget_value() forgets it."""
+    set_stop_iteration(value)
 
 
 def forget_value() -> None:

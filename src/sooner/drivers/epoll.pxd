@@ -1,10 +1,11 @@
 from .._capi cimport EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
-from ..core.driver cimport Driver
+from ..core.driver cimport Driver, EdgeTriggered
 from ..core.scheduler cimport Runnable, Scheduler
 
 cdef enum:
     EPOLLIN = 1
     EPOLLOUT = 4
+    EPOLLET = -0x80000000
     EPOLL_CTL_ADD = 1
     EPOLL_CTL_DEL = 2
     EPOLL_CTL_MOD = 3

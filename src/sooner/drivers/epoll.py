@@ -1,4 +1,7 @@
-"""The driver for Linux: epoll(7), level-triggered, and one eventfd(2) for wake-ups."""
+"""The driver for Linux: epoll(7) and one eventfd(2) for wake-ups.
+
+A file is watched level-triggered unless all that watches it can do with less: see `EdgeTriggered`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ import select
 
 import cython
 
-from ..core.driver import Driver
+from ..core.driver import Driver, EdgeTriggered
 from ..core.scheduler import Runnable, Scheduler
 
 if not cython.compiled:
     from .._capi import EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
 
-    EPOLLIN, EPOLLOUT = 1, 4
+    EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 
@@ -26,7 +29,15 @@ class Watch:
 
     def events(self) -> int:
         """Tell the events to ask for."""
-        return (EPOLLIN if self._reader is not None else 0) | (EPOLLOUT if self._writer is not None else 0)
+        events: cython.int = 0
+        level: cython.bint = False
+        if self._reader is not None:
+            events |= EPOLLIN
+            level = not isinstance(self._reader, EdgeTriggered)
+        if self._writer is not None:
+            events |= EPOLLOUT
+            level = level or not isinstance(self._writer, EdgeTriggered)
+        return events if events == 0 or level else events | EPOLLET
 
     def exchange(self, runnable: Runnable | None, writes: cython.bint) -> Runnable | None:
         """Set what reads, or writes; return what did before."""
@@ -43,6 +54,7 @@ class EpollDriver(Driver):
     """`_watches` is indexed by file descriptor."""
 
     name = 'epoll'
+    edges = True
 
     def __init__(self) -> None:
         if not cython.compiled:
@@ -94,6 +106,10 @@ class EpollDriver(Driver):
 
     def set_writer(self, fd: int, writer: Runnable | None) -> Runnable | None:
         return self.exchange(fd, writer, True)
+
+    def watches(self, fd: cython.int, runnable: Runnable, writes: cython.bint) -> bool:
+        watch: Watch | None = self.watch(fd)
+        return watch is not None and (watch._writer if writes else watch._reader) is runnable
 
     def exchange(self, fd: cython.int, runnable: Runnable | None, writes: cython.bint) -> Runnable | None:
         """Set what reads a file, or writes; return what did before. OSError if that file can't be watched."""

@@ -62,6 +62,9 @@ class SelectorDriver(Driver):
         self._update(fd, reader, writer)
         return previous
 
+    def watches(self, fd: int, runnable: Runnable, writes: bool) -> bool:
+        return self._watched(fd)[writes] is runnable
+
     def _watched(self, fd: int) -> tuple[Runnable | None, Runnable | None]:
         key = (self._selector.get_map() or {}).get(fd)  # None once it is closed
         return (None, None) if key is None else key.data
@@ -70,7 +73,10 @@ class SelectorDriver(Driver):
         events = (_READ if reader is not None else 0) | (_WRITE if writer is not None else 0)
         known = fd in (self._selector.get_map() or {})
         if events and known:
-            self._selector.modify(fd, events, (reader, writer))
+            try:
+                self._selector.modify(fd, events, (reader, writer))
+            except FileNotFoundError:  # closed and opened again under the same number
+                self._selector.register(fd, events, (reader, writer))
         elif events:
             self._selector.register(fd, events, (reader, writer))
         elif known:

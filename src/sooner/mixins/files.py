@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.handle import Handle
 from ..core.loop import LoopCore
+from ..net.operations import Queue
 
 
 class Files(LoopCore):
@@ -97,6 +98,8 @@ class Files(LoopCore):
             return False
         files.pop(number, None)
         previous = set_handle(number, None)
+        if isinstance(previous, Queue):
+            return previous.cancel()
         if previous is None:
             return False
         previous.cancel()

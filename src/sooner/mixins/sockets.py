@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from asyncio.base_events import BaseEventLoop
-from asyncio.selector_events import BaseSelectorEventLoop
-from asyncio.unix_events import _UnixSelectorEventLoop
+import asyncio
+import errno
+import io
+import os
+import socket
+import sys
+from asyncio import SendfileNotAvailableError
+from asyncio.base_events import BaseEventLoop, _check_ssl_socket  # type: ignore[attr-defined]
 from typing import Any
 
-from ..core.loop import LoopCore
+from ..net.operations import SocketLoop
 
 _base_loop: Any = BaseEventLoop
-_selector_loop: Any = BaseSelectorEventLoop
-_unix_loop: Any = _UnixSelectorEventLoop
+
+_LARGEST_BLOCK = sys.maxsize // 2 + 1
 
 
-class Sockets(LoopCore):
-    """Operations on non-blocking sockets."""
+class Sockets(SocketLoop):
+    """Operations on non-blocking sockets. Most are those of SocketLoop."""
 
     __slots__ = ()
 
     _open_transports: dict[int, Any]
+    _ensure_resolved: Any
 
-    sock_accept = _selector_loop.sock_accept
-    sock_connect = _selector_loop.sock_connect
-    sock_recv = _selector_loop.sock_recv
-    sock_recv_into = _selector_loop.sock_recv_into
-    sock_recvfrom = _selector_loop.sock_recvfrom
-    sock_recvfrom_into = _selector_loop.sock_recvfrom_into
-    sock_sendall = _selector_loop.sock_sendall
-    sock_sendto = _selector_loop.sock_sendto
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect a non-blocking socket to an address; the name of a host is looked up."""
+        _check_ssl_socket(sock)
+        if self.get_debug() and sock.gettimeout() != 0:
+            raise ValueError('the socket must be non-blocking')
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            found = await self._ensure_resolved(
+                address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
+            )
+            address = found[0][4]
+        await self._sock_connect(sock, address)
+
+    # Sending files. Arguments are checked, and what can't be sent natively is, by the standard library's methods.
+
     sock_sendfile = _base_loop.sock_sendfile
     sendfile = _base_loop.sendfile
-
     _check_sendfile_params = _base_loop._check_sendfile_params
     _sendfile_fallback = _base_loop._sendfile_fallback
     _sock_sendfile_fallback = _base_loop._sock_sendfile_fallback
-    _sock_sendfile_native = _unix_loop._sock_sendfile_native
-    _sock_sendfile_native_impl = _unix_loop._sock_sendfile_native_impl
-    _sock_sendfile_update_filepos = _unix_loop._sock_sendfile_update_filepos
-    _sock_add_cancellation_callback = _unix_loop._sock_add_cancellation_callback
 
     async def _sendfile_native(self, transport: Any, file: Any, offset: int, count: int | None) -> int:
         """Send from a file through a transport's socket, which is nobody's for that time."""
@@ -57,18 +64,36 @@ class Sockets(LoopCore):
                 if was_reading:
                     transport.resume_reading()
 
-    for _name in [
-        '_sock_accept',
-        '_sock_connect',
-        '_sock_connect_cb',
-        '_sock_read_done',
-        '_sock_recv',
-        '_sock_recv_into',
-        '_sock_recvfrom',
-        '_sock_recvfrom_into',
-        '_sock_sendall',
-        '_sock_sendto',
-        '_sock_write_done',
-    ]:
-        locals()[_name] = getattr(_selector_loop, _name)
-    del _name
+    async def _sock_sendfile_native(self, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
+        """Send from a file by sendfile(2); SendfileNotAvailableError if nothing was sent that way."""
+        try:
+            source = file.fileno()
+            size = os.fstat(source).st_size
+        except (AttributeError, io.UnsupportedOperation, OSError):
+            raise SendfileNotAvailableError('not a regular file') from None
+        left = count or size
+        start = offset
+        try:
+            while left > 0:
+                try:
+                    sent = os.sendfile(sock.fileno(), source, offset, min(left, _LARGEST_BLOCK))
+                except (BlockingIOError, InterruptedError):
+                    await self._sock_writable(sock)
+                    continue
+                except OSError as exc:
+                    if offset == start:
+                        raise SendfileNotAvailableError('os.sendfile call failed') from exc
+                    if exc.errno == errno.ENOTCONN and type(exc) is not ConnectionError:
+                        raise ConnectionError('socket is not connected', errno.ENOTCONN) from exc
+                    raise
+                if sent == 0:
+                    break
+                offset += sent
+                if count:
+                    left -= sent
+                self.expect_events()
+                await asyncio.sleep(0)  # who reads fast must not keep all others waiting
+            return offset - start
+        finally:
+            if offset > start:
+                os.lseek(source, offset, os.SEEK_SET)

@@ -1,6 +1,7 @@
 from .._capi cimport context_call, context_method1, copy_context
 from ..core.loop cimport LoopCore
 from ..core.scheduler cimport WAITING, Outbox, Runnable, Scheduler
+from .operations cimport SocketLoop
 
 cdef class Receiver:
     cdef receive(self, bytes data)

@@ -17,6 +17,7 @@ import cython
 
 from ..core.loop import LoopCore
 from ..core.scheduler import Outbox, Runnable, Scheduler
+from .operations import SocketLoop
 
 if not cython.compiled:
     from .._capi import context_call, context_method1, copy_context
@@ -194,6 +195,7 @@ class FileTransport(Transport):
 
     def enlist(self) -> None:
         """Have the loop know whose file it is, and make the connection."""
+        cython.cast(SocketLoop, self._loop).take_file(self._sock_fd)
         self._loop._open_transports[self._sock_fd] = ref(self)
         cython.cast(Scheduler, self._loop).push(self)
 
