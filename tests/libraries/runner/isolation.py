@@ -36,7 +36,7 @@ class World:
 
     def command(self, cwd: Path, *words: object) -> list[str]:
         """A command line that runs these words in this world."""
-        return [*self.enter, 'env', f'--chdir={cwd}', *map(str, words)]
+        return [*self.enter, 'sh', '-c', 'cd "$1" && shift && exec "$@"', 'sh', str(cwd), *map(str, words)]
 
 
 @contextlib.contextmanager
