@@ -117,7 +117,8 @@ class Connections(LoopCore):
     ) -> Any:
         """Encrypt from now on what goes over a transport; return the transport that the protocol is to use instead.
 
-        TypeError if sslcontext is not an ssl.SSLContext, or transport not one that can carry TLS. If the handshake
+        None if the transport was closed here before the handshake was complete: programs ask for that, as asyncio does
+        so. TypeError if sslcontext is not an ssl.SSLContext, or transport not one that can carry TLS. If the handshake
         fails, the transport is closed.
         """
         if not isinstance(sslcontext, _SSLContext):
@@ -150,7 +151,7 @@ class Connections(LoopCore):
             begin.cancel()
             resume.cancel()
             raise
-        return upgraded
+        return None if tls._transport is None else upgraded
 
     # Servers: asyncio.Server calls these two.
 

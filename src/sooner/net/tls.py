@@ -217,9 +217,9 @@ class TLSProtocol(Receiver):
             app.lose(exc)
         else:
             app.release()
+            if exc is None and self._waiter is not None:
+                exc = ConnectionAbortedError('the connection was closed before the SSL handshake was complete')
         self._transport = None
-        if exc is None and self._waiter is not None:
-            exc = ConnectionAbortedError('the connection was closed before the SSL handshake was complete')
         self.wake_waiter(exc)
 
     def pause_writing(self) -> None:
