@@ -155,6 +155,19 @@ print('end')
     assert (done.stdout, done.stderr) == ('end\n', '')
 
 
+@pytest.mark.skipif('epoll' not in DRIVERS or sys.platform != 'linux', reason='epoll is of Linux')
+def test_epoll_driver_closes_its_own_files_and_no_others() -> None:
+    cls = type(new_driver('epoll'))
+    before = os.listdir('/proc/self/fd')
+    driver = cls()
+    assert len(os.listdir('/proc/self/fd')) > len(before)
+    driver.__init__()
+    del driver  # that nobody closed
+    assert os.listdir('/proc/self/fd') == before
+    cls.__new__(cls).close()  # would be file 0, if nobody had thought of it
+    assert os.listdir('/proc/self/fd') == before
+
+
 def test_unknown_driver_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError, match="no driver is named 'kqueue'.*" + ', '.join(DRIVERS)):
         sooner.new_event_loop('kqueue')

@@ -488,6 +488,7 @@ def anything():
 
 gc.freeze()
 for cls in MAKERS:
+    loop = new_loop()  # another one for each, so that what it holds does not pile up
     names = [name for name in dir(cls) if name not in NOT_CALLED]
     for attempt in range(60 * scale):
         if attempt % 20 == 0:

@@ -56,7 +56,17 @@ class EpollDriver(Driver):
     name = 'epoll'
     edges = True
 
+    if not cython.compiled:
+        _epoll_fd: int = -1
+        _event_fd: int = -1
+
+    else:
+
+        def __cinit__(self) -> None:
+            self._epoll_fd = self._event_fd = -1
+
     def __init__(self) -> None:
+        self.close()
         if not cython.compiled:
             self._events = EpollEvents()
         self._epoll = select.epoll()
@@ -94,6 +104,9 @@ class EpollDriver(Driver):
             self._epoll.close()
             self._epoll_fd = -1
             self._watches = []
+
+    def __del__(self) -> None:
+        self.close()
 
     def watch(self, fd: cython.int) -> Watch | None:
         """Tell what waits for a file."""
