@@ -186,6 +186,8 @@ class Scheduler:
             outbox: Outbox = cython.cast(Outbox, self._outbox)
             self._outbox = outbox._outbox_next
             outbox._outbox_next = None
+            if self._outbox is None:
+                self._outbox_last = None
             outbox._outbox_waits = False
             try:
                 outbox.send_outbox()
