@@ -167,7 +167,7 @@ class _Bench:
     def _server_command(self, place: Place) -> list[str]:
         workload = self.case.workload
         if self.factory != LIMIT_FACTORY:
-            work = Work(self.factory, workload.program, place, limit=self._limit)
+            work = Work(self.factory, workload.program, place, workload.fresh, limit=self._limit)
             return [*worker_command('echo.worker'), work.encode()]
         if not workload.limited:
             raise MissingError(_NO_LIMIT)

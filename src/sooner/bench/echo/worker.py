@@ -34,6 +34,8 @@ class Work:
     #: A key of SERVERS or of CLIENTS.
     program: str
     place: Place = NOWHERE
+    #: See `settle`.
+    fresh: bool = False
     #: Clients only: the port of their server, requests under way, and how long to make them, in seconds.
     port: int = 0
     concurrency: int = 1
@@ -64,7 +66,7 @@ def main() -> None:
     said = describe(module, loop)
     if work.program in SERVERS:
         listening = loop.run_until_complete(SERVERS[work.program](loop, work.place))
-        settle()
+        settle(work)
         print(json.dumps(said | {'port': listening.port}), flush=True)
         loop.run_forever()
     else:
@@ -73,16 +75,19 @@ def main() -> None:
         os._exit(0)  # whatever is under way is not waited for
 
 
-def settle() -> None:
-    """Do as a process has that ran for a while.
+def settle(work: Work) -> None:
+    """Do what a process has done that ran for a while.
 
-    Later collections leave alone what was imported. And a large block of memory was freed, which is when glibc stops
-    to ask the system for every block above 128 KiB (mallopt(3), M_MMAP_THRESHOLD): rloop, which reads into a new
-    block of 256 KiB each time, would otherwise take three times as long for an answer.
+    What was imported is left out of later collections. And a large block of memory was freed, unless the workload is
+    about a fresh process. The first one that is freed makes glibc stop to ask the system for each block above
+    128 KiB (mallopt(3), M_MMAP_THRESHOLD). Until then whoever reads into a new block of 256 KiB each time, as asyncio,
+    rloop and the TLS of uvloop do, needs two or three times as long; by what was imported, asyncio may be over that
+    already when it starts.
     """
     gc.collect()
     gc.freeze()
-    bytes(1 << 20)
+    if not work.fresh:
+        bytes(1 << 20)
 
 
 def give_up(loop: Loop, context: dict[str, Any]) -> None:
@@ -99,7 +104,7 @@ async def take_samples(loop: Loop, work: Work) -> list[dict[str, float]]:
     client.add_done_callback(report_failure)
     while answered.count < work.concurrency:  # until all are connected
         await asyncio.sleep(0.01)
-    settle()
+    settle(work)
     await asyncio.sleep(work.warm_up)
     samples = []
     for _ in range(work.samples):

@@ -34,6 +34,8 @@ class Workload:
     service: str = ''
     #: What must be installed for it, by pip.
     packages: tuple[str, ...] = ()
+    #: Whether the process has not yet freed a large block of memory, see `worker.settle`.
+    fresh: bool = False
     #: Whether the same can be done to the limit.
     limited: bool = True
 
@@ -93,6 +95,24 @@ WORKLOADS = {
         Workload('lines', 'streams, readline', sizes=(KIB,), connections=(50,)),
         Workload('two_writes', 'Protocol, two writes an answer', sizes=(KIB,), connections=(50,)),
         Workload('eight_writes', 'Protocol, eight writes an answer', sizes=(KIB,), connections=(50,)),
+        Workload(
+            'tls_fresh',
+            'TLS, Protocol, fresh process',
+            'tls',
+            transport='tls',
+            sizes=(KIB,),
+            connections=(50,),
+            fresh=True,
+        ),
+        Workload(
+            'tls_streams_fresh',
+            'TLS, streams, fresh process',
+            'tls_streams',
+            transport='tls',
+            sizes=(KIB,),
+            connections=(50,),
+            fresh=True,
+        ),
         Workload('udp', 'UDP', transport='udp', sizes=(KIB,), connections=(1, 50)),
         Workload('unix', 'unix socket, Protocol', transport='unix', sizes=(KIB,), connections=(1, 50)),
         Workload('unix_streams', 'unix socket, streams', transport='unix', sizes=(KIB,), connections=(50,)),
