@@ -3,7 +3,7 @@
 `python -m conformance` runs every test twice: on stock asyncio, which says whether the test can pass on this machine
 at all and what it uses, and on the loop under test. What stock asyncio passes, the loop must pass.
 
-    selection.py      which modules and classes are run, what waits for a later step, what cannot apply, and why
+    selection.py      which modules and classes are run, what cannot apply, and why
     families.py       the test classes that CPython writes once for its C and once for its Python classes, for ours
     substitution.py   puts a loop and its classes in asyncio's place, and counts how often they were used
     worker.py         the process that runs one test class

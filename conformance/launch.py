@@ -40,7 +40,6 @@ class Outcome:
         loops: loops of the subject that it made.
         stray_loops: asyncio's own loops that it made although another loop was to be used.
         tasks: tasks made by a counting task factory.
-        io: the kinds of I/O that it used, seen on stock asyncio only.
         attempts: how often it was run to get this outcome.
     """
 
@@ -51,7 +50,6 @@ class Outcome:
     loops: int = 0
     stray_loops: int = 0
     tasks: int = 0
-    io: list[str] = field(default_factory=list)
     attempts: int = 1
 
     @property

@@ -26,12 +26,12 @@ def print_table(console: Console, results: Mapping[str, Result], subject: Mappin
     title = f'{subject["class"]} {subject.get("version") or ""}{build} on CPython {platform.python_version()}'
     table = Table(title=title, title_justify='left')
     table.add_column('module')
-    for name in ('passed', 'applicable', 'failed', 'different', 'later', 'not applicable'):
+    for name in ('passed', 'applicable', 'failed', 'different', 'not applicable'):
         table.add_column(name, justify='right')
     total: Counter[str] = Counter()
     for module, counter in sorted(counts.items()):
         total += counter
-        if counter['applicable'] or counter[Verdict.LATER]:
+        if counter['applicable']:
             table.add_row(module, *_cells(counter))
     table.add_section()
     table.add_row('all', *_cells(total))
@@ -47,10 +47,7 @@ def _cells(counter: Mapping[str, int]) -> list[str]:
         str(counter.get(Verdict.PASSED, 0)),
         str(counter.get('applicable', 0)),
         f'[bold red]{failed}' if failed else '',
-        *(
-            str(counter.get(verdict, 0) or '')
-            for verdict in (Verdict.DIFFERENCE, Verdict.LATER, Verdict.NOT_APPLICABLE)
-        ),
+        *(str(counter.get(verdict, 0) or '') for verdict in (Verdict.DIFFERENCE, Verdict.NOT_APPLICABLE)),
     ]
 
 
@@ -138,9 +135,7 @@ def documentation(differences: list[Difference]) -> str:
         if any(cells):
             lines.append(f'| `{module}` | ' + ' | '.join(cells) + ' |')
     lines.append('| **all** | ' + ' | '.join(f'**{_ratio(totals[version])}**' for version in versions) + ' |')
-    waiting = ', '.join(f'{totals[version][Verdict.LATER]} on {version}' for version in versions)
-    lines += ['', f'Tests that wait for sockets, TLS, pipes or subprocesses: {waiting}.', '']
-    lines += ['What differs on purpose:', '']
+    lines += ['', 'What differs on purpose:', '']
     for difference in differences:
         tests = ', '.join(f'`{pattern}`' for pattern in difference.tests)
         since = f' Since {difference.since}.' if difference.since else ''

@@ -3,7 +3,6 @@
     python -m conformance                            everything, on sooner
     python -m conformance test_tasks 'test_events.*' some modules, classes or tests
     python -m conformance --loop uvloop              another loop: asyncio, uvloop, rloop or MODULE:FACTORY
-    python -m conformance --all                      also the tests that wait for sockets, TLS, pipes, subprocesses
     python -m conformance --record --write-docs      after a look at the result
 
 It uses the interpreter that runs it. The exit status is 1 if a test fails that is not known to fail, or if one passes
@@ -41,7 +40,6 @@ class Conformance:
 
     Attributes:
         loop: the loop under test, as `Subject.load` takes it.
-        later: the kinds of I/O whose tests wait.
         differences: what is meant to fail.
         stock_limit: seconds for a test on stock asyncio. On the loop under test it gets 10 s and ten times what it
             took there.
@@ -50,7 +48,6 @@ class Conformance:
     """
 
     loop: str
-    later: frozenset[str]
     differences: list[baseline.Difference]
     stock_limit: float = 60.0
     repeats: int = 1
@@ -62,11 +59,11 @@ class Conformance:
         stock = self._run_on_stock(unit, [test for test in tests if not self._excluded(unit, test, results)])
         applicable: dict[str, Outcome] = {}
         for test, outcome in stock.items():
-            waits = judge_stock(unit, outcome, self.later)
-            if waits is None:
+            excluded = judge_stock(unit, outcome)
+            if excluded is None:
                 applicable[test] = outcome
             else:
-                results[unit.test_id(test)] = waits
+                results[unit.test_id(test)] = excluded
         limits = {test: 10.0 + 10.0 * outcome.seconds for test, outcome in applicable.items()}
 
         def again(test: str, outcome: Outcome) -> bool:
@@ -156,7 +153,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument('patterns', nargs='*', metavar='PATTERN', help='modules, classes or tests, as shell patterns')
     parser.add_argument('--loop', default='sooner', help='asyncio, sooner, uvloop, rloop or MODULE:FACTORY')
-    parser.add_argument('--all', action='store_true', help='run the tests that wait for a later step, too')
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1), help='workers at a time')
     parser.add_argument('--repeats', type=int, default=1, help='how often a test that did not pass is tried again')
     parser.add_argument('--timeout', type=float, default=60.0, help='seconds for a test on stock asyncio')
@@ -182,7 +178,6 @@ def main() -> int:
     differences = baseline.load_differences(found.subject['compiled']) if is_ours else []
     conformance = Conformance(
         loop=options.loop,
-        later=frozenset() if options.all or not is_ours else selection.LATER,
         differences=differences,
         stock_limit=options.timeout,
         repeats=options.repeats,

@@ -1,7 +1,4 @@
-"""Which of the interpreter's tests are run, which wait for a later step, and which cannot apply.
-
-What a test *uses* is not written down here: the run on stock asyncio sees it (`substitution.IO_METHODS`).
-"""
+"""Which of the interpreter's tests are run, and which cannot apply."""
 
 from __future__ import annotations
 
@@ -12,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .substitution import Mode
-
-LATER = frozenset({'sockets', 'TLS', 'pipes', 'subprocesses'})
-"""Kinds of I/O that the loop does not offer yet. A test that uses one of them waits; take the kind out to run them."""
 
 ASYNCIO_TESTS = 'test_asyncio'
 """All of this package's modules are looked at."""
@@ -68,6 +62,7 @@ MOCKED_METHOD = "It mocks a method or a function of the standard library's own l
 SWAPPED_CLASSES = (
     "It puts asyncio's Python classes and functions in the place of its C ones, which only code of asyncio's looks up."
 )
+MOCKED_SOCKET = 'It gives the loop a mock for a socket, which no driver can watch.'
 ONCE_IS_ENOUGH = "It runs the tests of another class again with one more of the standard library's selectors."
 
 NOT_APPLICABLE = (
@@ -95,6 +90,16 @@ NOT_APPLICABLE = (
         )
     ),
     Rule('test_asyncio.test_base_events.*.test_accept_connection_*', PRIVATE_STATE),
+    *(
+        Rule(f'test_asyncio.test_base_events.BaseEventLoopWithSelectorTests.{name}', MOCKED_SOCKET)
+        for name in (
+            'test_create_connection_ip_addr',
+            'test_create_connection_ipv6_scope',
+            'test_create_connection_no_inet_pton',
+            'test_create_connection_service_name',
+            'test_create_server_soreuseport_only_defined',
+        )
+    ),
     Rule('test_asyncio.test_base_events.BaseLoopSockSendfileTests.*', STDLIB_INTERNALS),
     Rule('test_asyncio.test_events.*.test_timeout_rounding', PRIVATE_STATE),
     *(
@@ -107,6 +112,10 @@ NOT_APPLICABLE = (
     ),
     Rule('test_asyncio.test_sslproto.*.test_connection_lost_when_busy', PRIVATE_STATE),
     Rule('test_asyncio.test_subprocess.*.test_watcher_implementation', CHILD_WATCHERS),
+    Rule(
+        'test_asyncio.test_subprocess.*.test_create_subprocess_fails_with_inactive_watcher',
+        CHILD_WATCHERS,
+    ),
     Rule('test_asyncio.test_tasks.CoroutineGatherTests.test_issue46672', MOCKED_METHOD),
     Rule('test_asyncio.test_*.EPollEventLoopTests.*', ONCE_IS_ENOUGH),
     Rule('test_asyncio.test_*.PollEventLoopTests.*', ONCE_IS_ENOUGH),

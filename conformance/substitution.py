@@ -29,35 +29,6 @@ KNOWN_LOOPS = {
     'rloop': 'rloop:new_event_loop',
 }
 
-# Methods of a loop that move bytes or start processes, by the part of the loop that they belong to.
-# `ssl=` in a call to any of them makes it "TLS".
-IO_METHODS = {
-    'create_connection': 'sockets',
-    'create_server': 'sockets',
-    'connect_accepted_socket': 'sockets',
-    'create_unix_connection': 'sockets',
-    'create_unix_server': 'sockets',
-    'create_datagram_endpoint': 'sockets',
-    'getaddrinfo': 'sockets',
-    'getnameinfo': 'sockets',
-    'sendfile': 'sockets',
-    'sock_accept': 'sockets',
-    'sock_connect': 'sockets',
-    'sock_recv': 'sockets',
-    'sock_recv_into': 'sockets',
-    'sock_recvfrom': 'sockets',
-    'sock_recvfrom_into': 'sockets',
-    'sock_sendall': 'sockets',
-    'sock_sendfile': 'sockets',
-    'sock_sendto': 'sockets',
-    'start_tls': 'TLS',
-    'connect_read_pipe': 'pipes',
-    'connect_write_pipe': 'pipes',
-    'subprocess_exec': 'subprocesses',
-    'subprocess_shell': 'subprocesses',
-}
-IO_CATEGORIES = ('sockets', 'TLS', 'pipes', 'subprocesses')
-
 
 class Mode(StrEnum):
     """Which loop and which tasks a test class meets."""
@@ -144,13 +115,13 @@ def _is_foreign(value: Any) -> bool:
 class Tally:
     """Counters in shared memory, so that what a forked child uses is counted too."""
 
-    _FORMAT = '=4Q'
+    _FORMAT = '=3Q'
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, struct.calcsize(self._FORMAT))
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Loops of the subject, stock loops made behind its back, tasks made by a factory, I/O seen (a bit set)."""
+    def read(self) -> tuple[int, int, int]:
+        """Loops of the subject, stock loops made behind its back, tasks made by a factory."""
         return struct.unpack_from(self._FORMAT, self._memory)
 
     def clear(self) -> None:
@@ -167,9 +138,6 @@ class Tally:
 
     def task_made(self) -> None:
         self._write(2, self.read()[2] + 1)
-
-    def io_used(self, category: str) -> None:
-        self._write(3, self.read()[3] | 1 << IO_CATEGORIES.index(category))
 
 
 class LoopName:
@@ -272,9 +240,7 @@ class Substitution:
 
     def install(self) -> None:
         """Change asyncio in this process. Call it before a test module is imported: some read names when defined."""
-        if self.subject.is_stock:
-            self._watch_io()
-        else:
+        if not self.subject.is_stock:
             self._watch_for_stock_loops()
         if self.mode is Mode.AS_WRITTEN:
             return
@@ -375,19 +341,3 @@ class Substitution:
             original(loop, *args, **kwargs)
 
         stock_loop.__init__ = counted
-
-    def _watch_io(self) -> None:
-        for cls in (asyncio.base_events.BaseEventLoop, asyncio.selector_events.BaseSelectorEventLoop, StockLoop):
-            for name, category in IO_METHODS.items():
-                if name in vars(cls):
-                    setattr(cls, name, self._watched(vars(cls)[name], category))
-
-    def _watched(self, method: Callable[..., Any], category: str) -> Callable[..., Any]:
-        tally = self.tally
-
-        @functools.wraps(method)
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            tally.io_used('TLS' if kwargs.get('ssl') else category)
-            return method(*args, **kwargs)
-
-        return watched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +15,6 @@ class Verdict(StrEnum):
     PASSED = 'passed'
     DIFFERENCE = 'deliberate difference'
     FAILED = 'failed'
-    LATER = 'later'
     NOT_APPLICABLE = 'not applicable'
 
 
@@ -26,7 +24,7 @@ class Result:
 
     Attributes:
         verdict: see `Verdict`; passed, deliberate difference and failed are the applicable tests.
-        reason: why it waits or does not apply, or what the difference is.
+        reason: why it does not apply, or what the difference is.
         stock: its outcome on stock asyncio, None where it was not run.
         own: its outcome on the loop under test, None where it was not run.
     """
@@ -54,7 +52,7 @@ def uses_subject(mode: Mode, outcome: Outcome) -> bool:
     return outcome.loops > 0
 
 
-def judge_stock(unit: Unit, stock: Outcome, later: Iterable[str]) -> Result | None:
+def judge_stock(unit: Unit, stock: Outcome) -> Result | None:
     """Why a test with that outcome on stock asyncio is not run on the loop under test; None if it is."""
     if not stock.passed:
         reason = f'On stock asyncio here it is {stock.outcome}: {stock.why}'.strip()
@@ -62,10 +60,6 @@ def judge_stock(unit: Unit, stock: Outcome, later: Iterable[str]) -> Result | No
     if not uses_subject(unit.mode, stock):
         what = 'makes no task' if unit.mode is Mode.OWN_TASKS else 'makes no loop'
         return Result(unit.module, Verdict.NOT_APPLICABLE, f'It {what}.', stock)
-    if unit.mode in (Mode.OWN_LOOP, Mode.STOCK_TASKS):
-        for kind in stock.io:
-            if kind in later:
-                return Result(unit.module, Verdict.LATER, kind, stock)
     return None
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from . import selection
 from .families import families_of
-from .substitution import IO_CATEGORIES, Mode, Subject, Substitution
+from .substitution import Mode, Subject, Substitution
 
 TRACEBACK_LINES = 60
 
@@ -54,13 +54,12 @@ class Recorder(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:
         seconds = time.monotonic() - self._began
         faulthandler.cancel_dump_traceback_later()
-        loops, stray_loops, tasks, io = self._substitution.tally.read()
+        loops, stray_loops, tasks = self._substitution.tally.read()
         self._outcome |= {
             'seconds': round(seconds, 3),
             'loops': loops,
             'stray_loops': stray_loops,
             'tasks': tasks,
-            'io': [category for bit, category in enumerate(IO_CATEGORIES) if io >> bit & 1],
         }
         self.write(self._outcome)
         super().stopTest(test)

@@ -94,10 +94,9 @@ def test_loops_of_a_forked_child_are_counted() -> None:
 def verdicts(
     *tests: str,
     loop: str = LOOP,
-    later: frozenset[str] = frozenset(),
     differences: tuple[Difference, ...] = (),
 ) -> dict[str, Result]:
-    conformance = Conformance(loop, later, list(differences), stock_limit=5.0, repeats=0)
+    conformance = Conformance(loop, list(differences), stock_limit=5.0, repeats=0)
     results = conformance.run(toy_unit('EndingTests', *tests), tests)
     return {test_id.rpartition('.')[2]: result for test_id, result in results.items()}
 
@@ -117,12 +116,6 @@ def test_a_loop_made_behind_the_back_fails_the_test() -> None:
     assert result.verdict is Verdict.FAILED
     assert result.own is not None
     assert result.own.why == "a loop of asyncio's own was made"
-
-
-def test_io_that_is_not_offered_yet_waits() -> None:
-    waiting = verdicts('test_j_starts_a_process', later=frozenset({'subprocesses'}))['test_j_starts_a_process']
-    assert (waiting.verdict, waiting.reason) == (Verdict.LATER, 'subprocesses')
-    assert verdicts('test_j_starts_a_process')['test_j_starts_a_process'].verdict is Verdict.PASSED
 
 
 def test_a_deliberate_difference_is_no_failure() -> None:
