@@ -104,6 +104,8 @@ class Transport(Outbox):
             low = high // 4
         if not high >= low >= 0:
             raise ValueError(f'high ({high!r}) must be >= low ({low!r}) must be >= 0')
+        if self._outbox_waits:
+            self.send_outbox()
         self._high = high
         self._low = low
         self.maybe_pause_protocol()
@@ -225,7 +227,12 @@ class FileTransport(Transport):
                 self.force_close(exc)
             else:
                 self.fail(exc, 'Fatal error: protocol.connection_made() call failed.')
-        self.start_reading()
+        try:
+            self.start_reading()
+        except OSError as failure:  # the file was closed by somebody, or is none that can be watched
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(failure)
+            self.fail(failure, 'Fatal error: the file cannot be watched')
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -319,7 +326,12 @@ class FileTransport(Transport):
         self.force_close(exc)
 
     def force_close(self, exc: BaseException | None) -> None:
-        """Close now; the protocol's connection_lost(exc) follows."""
+        """Close now; the protocol's connection_lost(exc) follows.
+
+        What waits to be written is dropped, but not what was only put off until the callback that wrote it returns.
+        """
+        if self._conn_lost == 0:
+            self.send_outbox()
         if self._conn_lost > 0:
             return
         self.forget_writes()
