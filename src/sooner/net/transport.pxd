@@ -47,4 +47,5 @@ cdef class FileTransport(Transport):
     cdef lose_connection(self)
     cdef close_file(self)
     cdef release(self)
+    cdef leave_server(self)
     cdef write_in_vain(self)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import warnings
 from asyncio import constants
 from contextvars import Context
@@ -26,6 +27,7 @@ if not cython.compiled:
 _HIGH_WATER: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _WARN_OF_LOST_WRITES: Any = cython.declare(cython.int, constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES)
 _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
+_SERVERS_KNOW_TRANSPORTS: Any = cython.declare(cython.bint, sys.version_info >= (3, 13))
 _BaseTransport: Any = cython.declare(object, asyncio.BaseTransport)
 
 
@@ -382,10 +384,18 @@ class FileTransport(Transport):
             del self._loop._open_transports[self._sock_fd]
         self.close_file()
         cython.cast(LoopCore, self._loop).expect_events()
+        self._protocol = self._loop = self._waiter = self._error = None
+        self.leave_server()
+
+    def leave_server(self) -> None:
+        """Be counted no more by a server."""
         server = self._server
-        self._protocol = self._loop = self._waiter = self._error = self._server = None
+        self._server = None
         if server is not None:
-            server._detach(self)
+            if _SERVERS_KNOW_TRANSPORTS:
+                server._detach(self)
+            else:
+                server._detach()
 
     def close_file(self) -> None:
         """Close the file."""
@@ -403,8 +413,7 @@ class FileTransport(Transport):
             warnings.warn(f'unclosed transport {self!r}', ResourceWarning, source=self, stacklevel=1)
             self._alive = 0
             self.close_file()
-            if self._server is not None:
-                self._server._detach(self)
+            self.leave_server()
 
     def __repr__(self) -> str:
         info = [type(self).__name__]
