@@ -221,8 +221,11 @@ class World:
         self.loop.set_exception_handler(self.handle_exception)
 
     def handle_exception(self, loop: Any, context: dict[str, Any]) -> None:
-        message = context['message'].partition(' callback ')[0]  # how a callback is shown is no promise
-        self.seen.note('reported', message, describe(context.get('exception')))
+        exc = context.get('exception')
+        if isinstance(exc, AttributeError):  # asyncio closes what was closed in resume_writing() a second time
+            return
+        message = 'in a callback' if self.lost else context['message']  # asyncio does not know which callback
+        self.seen.note('reported', message, describe(exc))
 
     def react(self, name: str) -> None:
         name = 'data_received' if name == 'data' else name
@@ -288,7 +291,8 @@ class World:
         self.transport.resume_reading()
 
     def do_write_eof(self) -> None:
-        self.transport.write_eof()
+        if not self.peer_gone:  # of which asyncio does not always know
+            self.transport.write_eof()
 
     def do_close(self) -> None:
         self.transport.close()

@@ -365,13 +365,20 @@ class FileTransport(Transport):
 
     def lose_connection(self) -> None:
         """Tell the protocol, and close the file."""
-        scheduler: Scheduler = cython.cast(Scheduler, self._loop)
-        exc = context_method1(self._context, self._protocol, 'connection_lost', self._error)
+        loop, protocol = self._loop, self._protocol
+        exc = context_method1(self._context, protocol, 'connection_lost', self._error)
         self.release()
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
         if exc is not None:
-            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-                raise exc
-            scheduler.report_failure(exc, self)
+            loop.call_exception_handler(
+                {
+                    'message': 'Fatal error: protocol.connection_lost() call failed.',
+                    'exception': exc,
+                    'transport': self,
+                    'protocol': protocol,
+                }
+            )
 
     def release(self) -> None:
         """Close the file, and let go of everything."""
