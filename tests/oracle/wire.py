@@ -231,7 +231,7 @@ class World:
         name = 'data_received' if name == 'data' else name
         call = self.calls[name]
         self.calls[name] += 1
-        reactions = self.wire.reactions[name]
+        reactions = self.wire.reactions.get(name, [])
         if call < len(reactions):
             self.act_all(reactions[call])
 
@@ -266,7 +266,7 @@ class World:
     def may_write(self) -> bool:
         """Whether a write meets the same on every loop.
 
-        To a peer that has gone, the first may not be noticed; asyncio does not always expect one after connection_lost().
+        The first to a peer that has gone may not be noticed, and asyncio does not always expect one after the end.
         """
         if self.lost or (self.peer_gone and self.wrote):
             return False
@@ -434,7 +434,7 @@ class World:
 
     def end(self) -> None:
         """Close, and let everything come to its end."""
-        self.wire.reactions.update(dict.fromkeys(CALLBACKS, []))
+        self.wire.reactions.clear()
         self.loop.call_soon(self.transport.close)
         self.settle()
         if not self.peer_gone:
