@@ -112,6 +112,7 @@ NOT_APPLICABLE = (
     ),
     Rule('test_asyncio.test_sslproto.*.test_connection_lost_when_busy', PRIVATE_STATE),
     Rule('test_asyncio.test_subprocess.*.test_watcher_implementation', CHILD_WATCHERS),
+    Rule('test_asyncio.test_subprocess.*.test_create_subprocess_fails_with_inactive_watcher', CHILD_WATCHERS),
     Rule(
         'test_asyncio.test_subprocess.*.test_create_subprocess_fails_with_inactive_watcher',
         CHILD_WATCHERS,

@@ -30,6 +30,7 @@ COMPILED_MODULES = (
     'sooner.net.tls',
     'sooner.net.datagram',
     'sooner.net.listener',
+    'sooner.net.pipe',
 )
 """The modules that are compiled where there is a compiler; setup.py reads this."""
 

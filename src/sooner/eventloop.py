@@ -67,6 +67,7 @@ class Loop(  # type: ignore[misc]
         *AsyncGenerators.STATE,
         *Files.STATE,
         *Connections.STATE,
+        *Processes.STATE,
     )
 
     def __init__(self, driver: Driver | str | None = None) -> None:
@@ -147,6 +148,7 @@ class Loop(  # type: ignore[misc]
         self._driver.close()
         self._forget_files()
         self._abandon_executor()
+        self._forget_children()
         return tasks
 
     def __del__(self) -> None:

@@ -6,15 +6,21 @@ from asyncio.base_events import BaseEventLoop
 from typing import Any
 
 from ..core.loop import LoopCore
+from ..process.exit import ThreadWatch
 from ..process.transport import ProcessTransport
 
 _base_loop: Any = BaseEventLoop
 
 
 class Processes(LoopCore):
-    """Subprocesses."""
+    """Subprocesses. `_thread_watches` are those that a thread waits for."""
 
     __slots__ = ()
+    STATE = ('_thread_watches',)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._thread_watches: set[ThreadWatch] = set()
 
     subprocess_exec = _base_loop.subprocess_exec
     subprocess_shell = _base_loop.subprocess_shell
@@ -32,16 +38,9 @@ class Processes(LoopCore):
         extra: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> ProcessTransport:
-        waiter = self.create_future()
-        transport = ProcessTransport(
-            self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
-        )
-        try:
-            await waiter
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException:
-            transport.close()
-            await transport._wait()
-            raise
+        transport = ProcessTransport(self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs)
+        await transport.connect()
         return transport
+
+    def _forget_children(self) -> None:
+        self._thread_watches.clear()
