@@ -23,9 +23,36 @@
 
 #define sooner_must_wait() (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 
+/* Fill a bytes object, of which a part is filled, as far as it goes. */
+static PyObject *sooner_recv_more(int fd, PyObject *data, Py_ssize_t count) {
+    ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), MSG_DONTWAIT);
+    if (more > 0)
+        count += more;
+    if (count < PyBytes_GET_SIZE(data))
+        _PyBytes_Resize(&data, count);
+    return data;
+}
+
 /* The bytes that are there, at most most of them; b'' at the end of the stream. One call is enough for as many as are
    expected. FIONREAD says whether there are more: a second recv(2) could take the connection's error from the next. */
 CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_t most) {
+    char little[4096];   /* to copy that much costs less than to give back the rest of a larger object */
+    if (expected <= (Py_ssize_t)sizeof little) {
+        ssize_t count = recv(fd, little, (size_t)expected, MSG_DONTWAIT);
+        int left = 0;
+        if (count < 0) {
+            if (sooner_must_wait())
+                Py_RETURN_NONE;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        if (count < expected || expected == most || ioctl(fd, FIONREAD, &left) || left <= 0)
+            return PyBytes_FromStringAndSize(little, count);
+        PyObject *data = PyBytes_FromStringAndSize(NULL, left < most - count ? count + left : most);
+        if (data == NULL)
+            return NULL;
+        memcpy(PyBytes_AS_STRING(data), little, (size_t)count);
+        return sooner_recv_more(fd, data, count);
+    }
     PyObject *data = PyBytes_FromStringAndSize(NULL, expected);
     if (data == NULL)
         return NULL;
@@ -34,9 +61,7 @@ CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_
     if (count == expected && expected < most && ioctl(fd, FIONREAD, &left) == 0 && left > 0) {
         if (_PyBytes_Resize(&data, left < most - expected ? expected + left : most) < 0)
             return NULL;
-        ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), MSG_DONTWAIT);
-        if (more > 0)
-            count += more;
+        return sooner_recv_more(fd, data, count);
     }
     if (count == PyBytes_GET_SIZE(data))
         return data;
