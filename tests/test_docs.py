@@ -23,7 +23,7 @@ import sooner
 
 PROJECT = Path(__file__).parent.parent
 PAGES = [PROJECT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')]
-PAGES += sorted((PROJECT / 'docs').glob('*.md'))
+PAGES += sorted((PROJECT / 'docs').rglob('*.md'))
 
 
 @dataclass(frozen=True)
