@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+from errno import EBADF
 
 import cython
 
@@ -133,7 +134,10 @@ class EpollDriver(Driver):
             return None
         try:
             self.update(fd, watch, before)
-        except OSError:
+        except OSError as exc:
+            if runnable is None and exc.errno == EBADF:  # closed: nothing is watched any more
+                self._watches[fd] = None
+                return previous
             watch.exchange(previous, writes)
             raise
         return previous

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+from errno import EBADF
 
 from ..core.driver import Driver
 from ..core.scheduler import Runnable, Scheduler
@@ -77,6 +78,10 @@ class SelectorDriver(Driver):
                 self._selector.modify(fd, events, (reader, writer))
             except FileNotFoundError:  # closed and opened again under the same number
                 self._selector.register(fd, events, (reader, writer))
+            except OSError as exc:
+                if exc.errno != EBADF or (reader is not None and writer is not None):
+                    raise
+                # One of them is taken out of what is closed, and so watched no more, already.
         elif events:
             self._selector.register(fd, events, (reader, writer))
         elif known:
