@@ -18,3 +18,4 @@ cdef class DatagramTransport(FileTransport):
     cdef report(self, BaseException exc, str method)
     cdef bint send_now(self, data, addr) except -1
     cdef forget_first(self)
+    cdef send_outbox(self)

@@ -210,15 +210,8 @@ class DatagramTransport(FileTransport):
         self._datagrams.clear()
         self._size = 0
 
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            self.stop_reading()
-            if not self._datagrams:
-                self.lose(None)
-
-    def abort(self) -> None:
-        self.force_close(None)
+    def send_outbox(self) -> None:
+        """Do nothing: no datagram is put off until the callback that sends it returns."""
 
 
 copy_methods(DatagramTransport, FileTransport)
