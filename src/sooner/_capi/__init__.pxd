@@ -77,6 +77,9 @@ cdef extern from "capi.h":
     bint replace_current_task(object loop, object task)
     object swap_current_task(object swap, object loop, object task)
 
+    # bytes.h
+    Py_ssize_t find_bytes(bytes data, bytes wanted, Py_ssize_t start)
+
     # epoll.h
     ctypedef struct EpollEvents:
         pass

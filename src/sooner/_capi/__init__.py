@@ -52,6 +52,7 @@ __all__ = [
     'event_read',
     'event_write',
     'failed_context',
+    'find_bytes',
     'forget_stop_iteration',
     'identity_hash',
     'indivisible',
@@ -389,6 +390,14 @@ def replace_current_task(loop: object, task: object) -> bool:
 def swap_current_task(swap: Callable[[Any, Any], Any], loop: object, task: object) -> Any:
     """Do so by asyncio's own function; return the previous one."""
     return swap(loop, task)
+
+
+# Bytes objects.
+
+
+def find_bytes(data: bytes, wanted: bytes, start: int) -> int:
+    """Return where wanted bytes, at least one, are found from a place on; -1 if they are not."""
+    return data.find(wanted, start)
 
 
 # epoll(7) and eventfd(2).

@@ -55,6 +55,7 @@ enum {
 #include "context.h"
 #include "coroutine.h"
 #include "current.h"
+#include "bytes.h"
 #include "epoll.h"
 #include "socket.h"
 #include "datagram.h"

@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..core.loop import LoopCore
+from ..net.adoption import adopt_stream
 from ..net.listener import Listener
 from ..net.stream import StreamTransport
 from ..net.tls import TLSProtocol
@@ -39,10 +40,12 @@ class Connections(LoopCore):
 
     `_open_transports` are weak references to the open transports by file descriptor, `_listeners` those of listening
     sockets, and `_unix_server_sockets` the inodes of the files that listening Unix sockets are bound to.
+
+    `fast_streams` may be set to False: then connections leave asyncio's streams as they are.
     """
 
     __slots__ = ()
-    STATE = ('_listeners', '_open_transports', '_transports', '_unix_server_sockets')
+    STATE = ('_listeners', '_open_transports', '_transports', '_unix_server_sockets', 'fast_streams')
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -50,6 +53,7 @@ class Connections(LoopCore):
         self._transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self._listeners: dict[Any, Listener] = {}
         self._unix_server_sockets: dict[Any, int] = {}
+        self.fast_streams = True
 
     create_connection = _base_loop.create_connection
     create_server = _base_loop.create_server
@@ -72,6 +76,7 @@ class Connections(LoopCore):
         server: Any = None,
         context: Context | None = None,
     ) -> StreamTransport:
+        adopt_stream(self, protocol)
         return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
     def _make_ssl_transport(
@@ -89,6 +94,7 @@ class Connections(LoopCore):
         ssl_shutdown_timeout: float | None = None,
         context: Context | None = None,
     ) -> Any:
+        adopt_stream(self, protocol)
         tls = TLSProtocol(
             self,
             protocol,

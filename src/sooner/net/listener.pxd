@@ -1,6 +1,7 @@
 from .._capi cimport context_call, copy_context
 from ..core.loop cimport LoopCore
 from ..core.scheduler cimport Runnable, Scheduler
+from .adoption cimport adopt_stream
 from .stream cimport StreamTransport, accept_transport
 
 cdef class Listener(Runnable):

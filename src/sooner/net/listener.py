@@ -19,6 +19,7 @@ from .stream import StreamTransport
 
 if not cython.compiled:
     from .._capi import context_call, copy_context
+    from .adoption import adopt_stream
     from .stream import accept_transport
 
 _EXHAUSTED: Any = cython.declare(frozenset, frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]))
@@ -107,7 +108,9 @@ class Listener(Runnable):
         return True
 
     def _begin(self, transport: StreamTransport, context: Context) -> None:
-        transport.begin(self._loop, self._protocol_factory(), self._server, context)
+        protocol = self._protocol_factory()
+        adopt_stream(self._loop, protocol)
+        transport.begin(self._loop, protocol, self._server, context)
 
     def accept_socket(self) -> bool:
         """Do the same with an object for the socket."""

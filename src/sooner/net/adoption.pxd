@@ -1,0 +1,4 @@
+from .reader cimport ReceivedBytes
+from .writer cimport new_drain
+
+cpdef adopt_stream(loop, protocol)
