@@ -29,7 +29,7 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         """Give the reader its transport; of a server, call back with a writer too."""
-        connected = self._client_connected_cb
+        connected: Any = self._client_connected_cb  # type: ignore[has-type]
         if connected is None:
             _Protocol.connection_made(self, transport)
             return

@@ -11,6 +11,9 @@ hard to say what asyncio does, it goes on as the coroutine that asyncio has for 
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sys
 import warnings
 from types import TracebackType
 from typing import Any
@@ -173,7 +176,12 @@ class Operation:
         """Die: of nobody having awaited this, they who wrote the program should know."""
         if self._state == NEW:
             self._state = OVER
-            warnings.warn(f'coroutine {self.name()!r} was never awaited', RuntimeWarning, source=self, stacklevel=1 if cython.compiled else 3)
+            warnings.warn(
+                f'coroutine {self.name()!r} was never awaited',
+                RuntimeWarning,
+                source=self,
+                stacklevel=1 if cython.compiled else 3,
+            )
         else:
             self.close()
 
@@ -208,3 +216,11 @@ class Operation:
     @property
     def cr_origin(self) -> None:
         """None: where this was made is not recorded."""
+
+
+def mark_coroutine_function(method: Any) -> None:
+    """Have iscoroutinefunction() say of a method that returns operations what it says of asyncio's."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(method)
+    else:
+        method._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """StreamReader: asyncio's, with the received bytes in an object of C, and operations for coroutines.
 
-What is read as a rule is done here; what is rare is done by the methods of `asyncio.StreamReader` themselves, which find
-all their attributes in place.
+What is read as a rule is done here; what is rare is done by the methods of `asyncio.StreamReader` themselves, which
+find all their attributes in place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cython
 
 from ..core.future import Future
 from ..core.scheduler import Scheduler
-from .operation import Operation
+from .operation import Operation, mark_coroutine_function
 from .transport import Receiver
 
 if not cython.compiled:
@@ -38,10 +38,10 @@ _SMALL_CHUNK: Any = cython.declare(cython.Py_ssize_t, 1024)
 class ReceivedBytes(Receiver):
     """What a stream received and nobody read yet; and the rest of a StreamReader's state, under the names it has there.
 
-    Bytes objects are kept as they came: `_chunk`, never empty, from `_offset` on, then those in `_later`; `_size` is the
-    number of bytes. Or else all is in `_array`, where the names of asyncio promise it: once somebody looked at
-    `reader._buffer`, where what is looked for may lie across chunks, and where chunks are so small that they would take
-    many times the memory of their bytes. So it stays until everything was read.
+    Bytes objects are kept as they came: `_chunk`, never empty, from `_offset` on, then those in `_later`; `_size` is
+    the number of bytes. Or else all is in `_array`, as asyncio has it: once somebody looked at `reader._buffer`, where
+    what is looked for may lie across chunks, and where chunks are so small that they would take many times the memory
+    of their bytes. So it stays until everything was read.
 
     `_most` is the limit as an integer. The reader itself is held weakly: bytes for a reader that is gone are dropped.
     """
@@ -228,8 +228,11 @@ class ReceivedBytes(Receiver):
 
 
 class Read(Operation):
-    """One call of a method that reads. `_argument` is what it was called with; `_count` and `_separator` are that
-    converted, `_searched` is how many bytes hold no separator."""
+    """One call of a method that reads.
+
+    `_argument` is what it was called with, `_count` or `_separator` the same of its right type. `_searched` is how many
+    bytes hold no separator.
+    """
 
     if not cython.compiled:
         _kind: int = READ
@@ -304,9 +307,7 @@ class Read(Operation):
             found: cython.Py_ssize_t = received.find(self._separator, self._searched)
             if found >= 0:
                 if found > received._most:
-                    return self.overrun(
-                        _LimitOverrunError('Separator is found, but chunk is longer than limit', found)
-                    )
+                    return self.overrun(_LimitOverrunError('Separator is found, but chunk is longer than limit', found))
                 data = received.take(found + length)
                 received.resume_transport()
                 return self.finish(data)
@@ -350,7 +351,7 @@ class Read(Operation):
     def interrupt(self, exc: BaseException) -> Any:
         if self._kind >= LINE:
             if isinstance(exc, _IncompleteReadError):
-                return self.end_incomplete(exc.partial)  # type: ignore[attr-defined]
+                return self.end_incomplete(exc.partial)
             if isinstance(exc, _LimitOverrunError):
                 return self.overrun(exc)
         raise exc
@@ -373,14 +374,14 @@ def new_read(reader: Any, kind: cython.int, argument: Any) -> Read:
 class StreamReader(_StreamReader):  # type: ignore[misc]
     """What an `asyncio.StreamReader` becomes when a loop of ours connects it: `sooner.net.adoption` says when.
 
-    Its attributes live in `_received`. That these methods are no coroutine functions can be told by their type alone.
+    Its attributes live in `_received`. Its methods pass for coroutine functions, and what they return for coroutines.
     """
 
-    def read(self, n: int = -1) -> Any:
+    def read(self, n: Any = -1) -> Any:
         """Read up to n bytes, as soon as there is one; by default all up to the end of the stream."""
         return new_read(self, READ, n)
 
-    def readexactly(self, n: int) -> Any:
+    def readexactly(self, n: Any) -> Any:
         """Read n bytes; IncompleteReadError if the stream ends before."""
         return new_read(self, EXACTLY, n)
 
@@ -418,7 +419,7 @@ class StreamReader(_StreamReader):  # type: ignore[misc]
         return cython.cast(ReceivedBytes, self._received).to_array()
 
     @_buffer.setter
-    def _buffer(self, value: bytearray) -> None:
+    def _buffer(self, value: Any) -> None:
         received: ReceivedBytes = self._received
         received.take(received.size())
         received._array = value
@@ -428,7 +429,7 @@ class StreamReader(_StreamReader):  # type: ignore[misc]
         return cython.cast(ReceivedBytes, self._received)._eof
 
     @_eof.setter
-    def _eof(self, value: bool) -> None:
+    def _eof(self, value: Any) -> None:
         cython.cast(ReceivedBytes, self._received)._eof = value
 
     @property
@@ -460,7 +461,7 @@ class StreamReader(_StreamReader):  # type: ignore[misc]
         return cython.cast(ReceivedBytes, self._received)._paused
 
     @_paused.setter
-    def _paused(self, value: bool) -> None:
+    def _paused(self, value: Any) -> None:
         cython.cast(ReceivedBytes, self._received)._paused = value
 
     @property
@@ -472,12 +473,17 @@ class StreamReader(_StreamReader):  # type: ignore[misc]
         cython.cast(ReceivedBytes, self._received).set_limit(value)
 
 
+mark_coroutine_function(StreamReader.read)
+mark_coroutine_function(StreamReader.readexactly)
+mark_coroutine_function(StreamReader.readuntil)
+mark_coroutine_function(StreamReader.readline)
+mark_coroutine_function(StreamReader.__anext__)
 if cython.compiled:
     _sample = Read.__new__(Read)
     recycle_future(
         Read,
         _sample,
         cython.cast(Read, _sample)._state,
-        cython.cast(Read, _sample)._attributes,  # type: ignore[attr-defined]
+        cython.cast(Read, _sample)._attributes,
     )
     del _sample

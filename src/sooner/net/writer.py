@@ -7,7 +7,7 @@ from typing import Any
 
 import cython
 
-from .operation import Operation
+from .operation import Operation, mark_coroutine_function
 from .stream import StreamTransport
 
 if not cython.compiled:
@@ -21,8 +21,8 @@ _StreamReaderProtocol: Any = cython.declare(object, asyncio.StreamReaderProtocol
 class Drain(Operation):
     """One call of drain(), or, without a writer, of what asyncio's own drain() asks its protocol for.
 
-    What was written is sent first: the loop would do that when the task gives way only, but who drains wants it to be on
-    its way, and to wait if it cannot be.
+    What was written is sent first: the loop would do that when the task gives way only, but who drains wants it to be
+    on its way, and to wait if it cannot be.
     """
 
     if not cython.compiled:
@@ -72,12 +72,13 @@ class StreamWriter(_StreamWriter):  # type: ignore[misc]
         return new_drain(self, self._protocol)
 
 
+mark_coroutine_function(StreamWriter.drain)
 if cython.compiled:
     _sample = Drain.__new__(Drain)
     recycle_future(
         Drain,
         _sample,
         cython.cast(Drain, _sample)._state,
-        cython.cast(Drain, _sample)._attributes,  # type: ignore[attr-defined]
+        cython.cast(Drain, _sample)._attributes,
     )
     del _sample
