@@ -27,7 +27,7 @@ COMPILED_MODULES = (
     'sooner.net.operations',
     'sooner.net.transport',
     'sooner.net.stream',
-    'sooner.net.operation',
+    'sooner.net.stream_operation',
     'sooner.net.reader',
     'sooner.net.writer',
     'sooner.net.adoption',

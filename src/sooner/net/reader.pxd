@@ -1,7 +1,7 @@
 from .._capi cimport find_bytes, recycle_future
 from ..core.future cimport FINISHED, PENDING, Future, new_future
 from ..core.scheduler cimport Scheduler
-from .operation cimport NEW, Operation
+from .stream_operation cimport NEW, StreamOperation
 from .transport cimport Receiver
 
 cdef enum:
@@ -33,7 +33,7 @@ cdef class ReceivedBytes(Receiver):
     cdef resume_transport(self)
     cdef Future new_waiter(self, str name)
 
-cdef class Read(Operation):
+cdef class Read(StreamOperation):
     cdef int _kind
     cdef object _reader, _argument
     cdef ReceivedBytes _received

@@ -14,13 +14,13 @@ import cython
 
 from ..core.future import Future
 from ..core.scheduler import Scheduler
-from .operation import Operation, mark_coroutine_function
+from .stream_operation import StreamOperation, mark_coroutine_function
 from .transport import Receiver
 
 if not cython.compiled:
     from .._capi import find_bytes, recycle_future
     from ..core.future import FINISHED, PENDING, new_future
-    from .operation import NEW
+    from .stream_operation import NEW
 
     READ, EXACTLY, UNTIL, LINE, NEXT_LINE = range(5)
 
@@ -227,7 +227,7 @@ class ReceivedBytes(Receiver):
         return waiter
 
 
-class Read(Operation):
+class Read(StreamOperation):
     """One call of a method that reads.
 
     `_argument` is what it was called with, `_count` or `_separator` the same of its right type. `_searched` is how many

@@ -7,18 +7,18 @@ from typing import Any
 
 import cython
 
-from .operation import Operation, mark_coroutine_function
 from .stream import StreamTransport
+from .stream_operation import StreamOperation, mark_coroutine_function
 
 if not cython.compiled:
     from .._capi import recycle_future
-    from .operation import NEW
+    from .stream_operation import NEW
 
 _StreamWriter: Any = cython.declare(object, asyncio.StreamWriter)
 _StreamReaderProtocol: Any = cython.declare(object, asyncio.StreamReaderProtocol)
 
 
-class Drain(Operation):
+class Drain(StreamOperation):
     """One call of drain(), or, without a writer, of what asyncio's own drain() asks its protocol for.
 
     What was written is sent first: the loop would do that when the task gives way only, but who drains wants it to be

@@ -1,5 +1,5 @@
-from .._capi cimport RETURNED, YIELDED, coro_send, coro_throw, sent_status, set_stop_iteration
-from ..core.future cimport PENDING, Future, thrown
+from .._capi cimport RETURNED, YIELDED, coro_send, coro_throw, sent_status
+from ..core.future cimport PENDING, Future, leave_value, thrown
 
 cdef enum:
     OVER = 0
@@ -7,7 +7,7 @@ cdef enum:
     WAITING = 2
     DELEGATED = 3
 
-cdef class Operation:
+cdef class StreamOperation:
     cdef signed char _state
     cdef object _awaited, _value
     cdef object __weakref__

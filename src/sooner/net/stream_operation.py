@@ -1,4 +1,4 @@
-"""Operation: what a method returns that is awaited, where a coroutine would cost more than what it does.
+"""StreamOperation: what a method of a stream returns, where a coroutine would cost more than what it does.
 
     NEW       --the first step: begin()--------------------> OVER, WAITING or DELEGATED
     WAITING   --its future is done: resume()---------------> OVER or WAITING
@@ -23,14 +23,14 @@ import cython
 from ..core.future import Future
 
 if not cython.compiled:
-    from .._capi import coro_send, coro_throw, sent_status, set_stop_iteration
-    from ..core.future import PENDING, thrown
+    from .._capi import coro_send, coro_throw, sent_status
+    from ..core.future import PENDING, leave_value, thrown
 
     OVER, NEW, WAITING, DELEGATED = range(4)
     RETURNED, YIELDED = 1, 0
 
 
-class Operation:
+class StreamOperation:
     """Something to await once: a coroutine to all who ask (`collections.abc.Coroutine`), a step of C to the loop.
 
     `_awaited` is the future or the coroutine in WAITING and DELEGATED, `_value` the result between OVER and its return.
@@ -118,7 +118,7 @@ class Operation:
 
     # A coroutine's ways.
 
-    def __await__(self) -> Operation:
+    def __await__(self) -> StreamOperation:
         if self._state >= WAITING:
             raise RuntimeError('coroutine is being awaited already')
         return self
@@ -130,7 +130,7 @@ class Operation:
         if self._value is not None:
             value = self._value
             self._value = None
-            set_stop_iteration(value)
+            leave_value(value)
         raise StopIteration  # compiled, a bare raise in __next__ is just "return NULL"
 
     def send(self, value: Any) -> Any:
