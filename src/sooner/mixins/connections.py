@@ -107,7 +107,8 @@ class Connections(LoopCore):
             ssl_shutdown_timeout,
             context,
         )
-        StreamTransport(self, rawsock, tls, None, extra, server, context)
+        below = None if context is None else context.copy()  # which is entered when TLS enters its own
+        StreamTransport(self, rawsock, tls, None, extra, server, below)
         return tls._app_transport
 
     async def start_tls(
