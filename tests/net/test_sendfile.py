@@ -58,7 +58,8 @@ def test_a_part_of_a_file_is_sent(
         sending = asyncio.ensure_future(loop.sock_sendfile(one, source, offset, count, fallback=not native))
         assert await receive(other, len(expected)) == expected
         assert await sending == len(expected)
-        assert source.tell() == (offset + len(expected) if expected else 0 if native else offset)
+        if expected:  # else Pythons disagree on whether the file is to be touched
+            assert source.tell() == offset + len(expected)
 
     run(main())
 
