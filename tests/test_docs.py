@@ -1,12 +1,16 @@
 """Every Python example of the documentation is a whole program that runs, and prints what stands below it.
 
-An example is a fenced block of `python`; a fenced block of `text` right after it is what it prints.
+An example is a fenced block of `python`; a fenced block of `text` right after it is what it prints. It runs in a folder
+that has the certificates of the tests. Where it is about a library that is not installed here, it is left out.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +28,9 @@ import sooner
 PROJECT = Path(__file__).parent.parent
 PAGES = [PROJECT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')]
 PAGES += sorted((PROJECT / 'docs').rglob('*.md'))
+CERTIFICATES = PROJECT / 'tests' / 'net' / 'certificates'
+LIBRARIES = {'aiohttp', 'anyio', 'fastapi', 'httpx', 'uvicorn'}
+"""What examples may import beside what tests need, and are left out without."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,16 @@ def examples() -> Iterator[Example]:
                 yield Example(page, token.map[0] + 1, token.content, after.content if shown else None)
 
 
+def missing_libraries(code: str) -> set[str]:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module)
+    return {name for name in imported & LIBRARIES if importlib.util.find_spec(name) is None}
+
+
 def output_of(*arguments: str, cwd: Path | None = None, stdin: str = '', **variables: str) -> str:
     paths = filter(None, [str(Path(sooner.__file__).parents[1]), os.environ.get('PYTHONPATH')])
     done = subprocess.run(
@@ -72,10 +89,15 @@ def output_of(*arguments: str, cwd: Path | None = None, stdin: str = '', **varia
 
 @pytest.mark.parametrize('example', list(examples()), ids=str)
 def test_example_runs_and_prints_what_the_page_says(example: Example, tmp_path: Path) -> None:
+    missing = missing_libraries(example.code)
+    if missing:
+        pytest.skip(f'needs {", ".join(sorted(missing))}')
+    for certificate in CERTIFICATES.glob('*.pem'):
+        shutil.copy(certificate, tmp_path)
     program = tmp_path / 'example.py'
     program.write_text('\n' * example.line + example.code)  # so that a traceback tells the line of the page
     # Warnings are errors: an example must not teach what is deprecated.
-    output = output_of('-W', 'error', str(program))
+    output = output_of('-W', 'error', str(program), cwd=tmp_path)
     if example.output is not None:
         assert output == example.output
 
