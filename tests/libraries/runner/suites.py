@@ -50,6 +50,7 @@ class Suite:
         different: what passes on asyncio and is meant not to on sooner.
         selector_loop: whether asyncio.SelectorEventLoop() gives the loop under test too; for libraries that name it.
         remove: shell patterns of files in the source archive that are in the way.
+        several: whether its tests are about several libraries.
         quick: whether it is one of those that are worth running on each change.
         timeout: seconds for all of it.
         test_timeout: seconds for a test.
@@ -67,14 +68,15 @@ class Suite:
     different: tuple[Exemption, ...] = ()
     selector_loop: bool = False
     remove: tuple[str, ...] = ()
+    several: bool = False
     quick: bool = False
     timeout: float = 900.0
     test_timeout: float = 60.0
 
     @property
     def version(self) -> str:
-        """The library's version: that of the first package."""
-        return self.packages[0].rpartition('=')[2]
+        """The library's version: that of the first package. Nothing if there are several libraries."""
+        return '' if self.several else self.packages[0].rpartition('=')[2]
 
     def difference(self, test: str) -> str | None:
         """Why this test is meant not to pass on sooner, or None."""
@@ -108,7 +110,7 @@ def load(names: Iterable[str] = ()) -> list[Suite]:
     Raises:
         ValueError: there is no such suite, or its file is not one.
     """
-    files = {path.stem: path for path in sorted(SUITES.glob('*.toml'))}
+    files = {path.stem: path for path in sorted(SUITES.glob('*.toml'), key=lambda path: path.stem)}
     wanted = list(names) or list(files)
     if unknown := [name for name in wanted if name not in files]:
         raise ValueError(f'no such suite: {", ".join(unknown)} (there are {", ".join(files)})')
