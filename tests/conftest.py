@@ -6,7 +6,6 @@ something is in it.
 
 from __future__ import annotations
 
-import asyncio
 import faulthandler
 import gc
 import inspect
@@ -15,48 +14,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from implementations import OURS, STOCK
 from patience import HANG, PATIENCE
 
 import sooner
-from sooner.drivers import DRIVERS
-
-
-@dataclass(frozen=True)
-class Implementation:
-    """A loop and the classes that belong to it: sooner's with a driver, or the standard library's."""
-
-    name: str
-    make_loop: Callable[[], Any]
-    Future: Any
-    Task: Any
-    Handle: Any
-    TimerHandle: Any
-
-    @property
-    def is_stock(self) -> bool:
-        return self.name == 'asyncio'
-
-
-STOCK = Implementation(
-    'asyncio', asyncio.new_event_loop, asyncio.Future, asyncio.Task, asyncio.Handle, asyncio.TimerHandle
-)
-OURS = {
-    driver: Implementation(
-        driver,
-        lambda driver=driver: sooner.new_event_loop(driver),
-        sooner.Future,
-        sooner.Task,
-        sooner.Handle,
-        sooner.TimerHandle,
-    )
-    for driver in DRIVERS
-    if driver != 'epoll' or sys.platform == 'linux'
-}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

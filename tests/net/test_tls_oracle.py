@@ -10,9 +10,9 @@ import contextlib
 import ssl
 from typing import Any
 
-from conftest import OURS, STOCK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from implementations import OURS, STOCK
 from tls_peer import RECORD, BufferedNotes, Notes, Peer, open_end
 
 SIZES = st.sampled_from([1, 100, RECORD, RECORD + 1, 100_000])
