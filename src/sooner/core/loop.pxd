@@ -36,7 +36,7 @@ cdef class LoopCore(Scheduler):
     cdef str culprit(self, Runnable runnable)
     cdef turn(self)
     cdef poll(self, double now)
-    cpdef expect_events(self)
+    cdef expect_events(self)
     cdef double wait(self, double now) except -1
     cdef fire_timers(self, double now)
     cdef run_ready_debug(self)

@@ -347,6 +347,10 @@ class LoopCore(Scheduler):
         """
         self._polled = 0
 
+    def poll_next_turn(self) -> None:
+        """Do expect_events(), for who is not compiled: what serves both is looked up at each call."""
+        self.expect_events()
+
     def wait(self, now: cython.double) -> float:
         """Wait for the driver, or for the first timer, or not if there is something to do; return the time."""
         timeout: cython.double = -1

@@ -1,4 +1,4 @@
-from .._capi cimport EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
+from .._capi cimport EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write, ring_push
 from ..core.driver cimport Driver, EdgeTriggered
 from ..core.scheduler cimport Runnable, Scheduler
 

@@ -15,7 +15,16 @@ from ..core.driver import Driver, EdgeTriggered
 from ..core.scheduler import Runnable, Scheduler
 
 if not cython.compiled:
-    from .._capi import EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write
+    from .._capi import (
+        EpollEvents,
+        epoll_change,
+        epoll_wait_for,
+        event_fd,
+        event_mask,
+        event_read,
+        event_write,
+        ring_push,
+    )
 
     EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
@@ -89,9 +98,9 @@ class EpollDriver(Driver):
             mask: cython.int = event_mask(self._events, i)
             # An error or a hang-up is for whoever is there to meet it.
             if watch._reader is not None and mask & ~EPOLLOUT:
-                scheduler.push_ready(watch._reader)
+                ring_push(scheduler._ready, watch._reader)  # push_ready() would be looked up each time
             if watch._writer is not None and mask & ~EPOLLIN:
-                scheduler.push_ready(watch._writer)
+                ring_push(scheduler._ready, watch._writer)
 
     def wake(self) -> None:
         if self._event_fd >= 0:

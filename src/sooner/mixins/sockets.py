@@ -91,7 +91,7 @@ class Sockets(SocketLoop):
                 offset += sent
                 if count:
                     left -= sent
-                self.expect_events()
+                self.poll_next_turn()
                 await asyncio.sleep(0)  # who reads fast must not keep all others waiting
             return offset - start
         finally:

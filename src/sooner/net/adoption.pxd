@@ -1,4 +1,5 @@
 from .reader cimport ReceivedBytes
+from .stream cimport StreamTransport
 from .writer cimport new_drain
 
 cpdef adopt_stream(loop, protocol)

@@ -14,6 +14,7 @@ from typing import Any
 import cython
 
 from .reader import ReceivedBytes, StreamReader
+from .stream import StreamTransport
 from .writer import StreamWriter
 
 if not cython.compiled:
@@ -29,6 +30,8 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         """Give the reader its transport; of a server, call back with a writer too."""
+        received: ReceivedBytes = self._receiver
+        received._stream = transport if isinstance(transport, StreamTransport) else None
         connected: Any = self._client_connected_cb  # type: ignore[has-type]
         if connected is None:
             _Protocol.connection_made(self, transport)
@@ -37,6 +40,7 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
         def adopt_writer(reader: Any, writer: Any) -> Any:
             if type(writer) is _StreamWriter:
                 writer.__class__ = StreamWriter
+                writer._received = received
             return connected(reader, writer)
 
         self._client_connected_cb = adopt_writer
@@ -46,7 +50,7 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
             self._client_connected_cb = connected
 
     def _drain_helper(self) -> Any:
-        return new_drain(None, self)
+        return new_drain(None, self, self._receiver)
 
 
 def _methods() -> list[Any]:

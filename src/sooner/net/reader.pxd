@@ -12,7 +12,7 @@ cdef enum:
     NEXT_LINE = 4
 
 cdef class ReceivedBytes(Receiver):
-    cdef object _reader, _loop, _transport, _waiter, _exception, _limit
+    cdef object _reader, _loop, _transport, _waiter, _exception, _limit, _stream
     cdef bytes _chunk
     cdef list _later
     cdef bytearray _array

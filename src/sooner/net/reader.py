@@ -44,6 +44,8 @@ class ReceivedBytes(Receiver):
     of their bytes. So it stays until everything was read.
 
     `_most` is the limit as an integer. The reader itself is held weakly: bytes for a reader that is gone are dropped.
+
+    `_stream` is the StreamTransport, if it is one, for drain().
     """
 
     if not cython.compiled:
@@ -52,6 +54,7 @@ class ReceivedBytes(Receiver):
         _transport: Any = None
         _waiter: Any = None
         _exception: Any = None
+        _stream: Any = None
         _limit: Any = None
         _chunk: bytes | None = None
         _later: list[bytes] | None = None

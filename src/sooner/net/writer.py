@@ -7,6 +7,7 @@ from typing import Any
 
 import cython
 
+from .reader import ReceivedBytes
 from .stream import StreamTransport
 from .stream_operation import StreamOperation, mark_coroutine_function
 
@@ -28,38 +29,34 @@ class Drain(StreamOperation):
     if not cython.compiled:
         _writer: Any = None
         _protocol: Any = None
+        _received: Any = None
 
     def begin(self) -> Any:
-        writer = self._writer
-        if writer is None:
-            if self.is_ready(self._protocol._transport):
-                return self.finish(None)
-            return self.delegate(_StreamReaderProtocol._drain_helper(self._protocol))
-        if (writer._reader is None or writer._reader.exception() is None) and self.is_ready(writer._transport):
+        if self._received._stream is not None and self.need_not_wait():
             return self.finish(None)
-        return self.delegate(_StreamWriter.drain(writer))
+        if self._writer is not None:
+            return self.delegate(_StreamWriter.drain(self._writer))
+        return self.delegate(_StreamReaderProtocol._drain_helper(self._protocol))
 
-    def is_ready(self, transport: Any) -> bool:
+    def need_not_wait(self) -> bool:
         """Send; tell whether there is surely nothing to wait for, and nothing to raise."""
-        if isinstance(transport, StreamTransport):
-            stream = cython.cast(StreamTransport, transport)
-            if stream._size > 0:
-                stream.send_outbox()
-            if stream._protocol is self._protocol:
-                return not stream._protocol_paused and not stream._closing
-        elif transport is None:
+        stream = cython.cast(StreamTransport, self._received._stream)
+        if stream._receiver is not self._received:  # another protocol's now, as by start_tls(); or closed
             return False
-        return not self._protocol._paused and not self._protocol._connection_lost and not transport.is_closing()
+        if stream._size > 0:
+            stream.send_outbox()
+        return not stream._protocol_paused and not stream._closing and self._received._exception is None
 
     def name(self) -> str:
         return 'FlowControlMixin._drain_helper' if self._writer is None else 'StreamWriter.drain'
 
 
-def new_drain(writer: Any, protocol: Any) -> Drain:
-    """Make the operation of a writer, or of a protocol alone."""
+def new_drain(writer: Any, protocol: Any, received: ReceivedBytes) -> Drain:
+    """Make the operation of a writer, or of a protocol."""
     operation: Drain = Drain.__new__(Drain)
     operation._writer = writer
     operation._protocol = protocol
+    operation._received = received
     operation._state = NEW
     return operation
 
@@ -69,7 +66,7 @@ class StreamWriter(_StreamWriter):  # type: ignore[misc]
 
     def drain(self) -> Any:
         """Wait until there is room to write more; raise what ended the connection."""
-        return new_drain(self, self._protocol)
+        return new_drain(self, None, self._received)
 
 
 mark_coroutine_function(StreamWriter.drain)
