@@ -34,11 +34,14 @@ static inline size_t sooner_known_place(const sooner_address *address) {
 /* The tuple for an address of AF_INET or AF_INET6: as Python's sockets tell it. */
 static PyObject *sooner_known_tuple(const sooner_address *address) {
     size_t place = sooner_known_place(address);
-    if (sooner_known[place].tuple != NULL
-            && memcmp(&sooner_known[place].address, address, sooner_address_size(address)) == 0)
-        return Py_NewRef(sooner_known[place].tuple);
-    char host[INET6_ADDRSTRLEN];
     PyObject *tuple;
+    if (sooner_known[place].tuple != NULL
+            && memcmp(&sooner_known[place].address, address, sooner_address_size(address)) == 0) {
+        tuple = sooner_known[place].tuple;
+        sooner_places[sooner_tuple_place(tuple)] = (uint16_t)place;   /* another tuple may share that place */
+        return Py_NewRef(tuple);
+    }
+    char host[INET6_ADDRSTRLEN];
     if (address->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->inet.sin_addr, host, sizeof host);
         tuple = Py_BuildValue("si", host, (int)ntohs(address->inet.sin_port));
