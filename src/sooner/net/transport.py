@@ -389,10 +389,12 @@ class FileTransport(Transport):
         known = self._loop._open_transports.get(self._sock_fd)
         if known is not None and known() is self:
             del self._loop._open_transports[self._sock_fd]
-        self.close_file()
-        cython.cast(LoopCore, self._loop).expect_events()
-        self._protocol = self._loop = self._waiter = self._error = None
-        self.leave_server()
+        try:
+            self.close_file()  # OSError if somebody else did, which is a fault to be told of
+        finally:
+            cython.cast(LoopCore, self._loop).expect_events()
+            self._protocol = self._loop = self._waiter = self._error = None
+            self.leave_server()
 
     def leave_server(self) -> None:
         """Be counted no more by a server."""
