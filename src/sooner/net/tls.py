@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from asyncio import constants, transports
+from asyncio import constants, sslproto
 from collections.abc import Iterable
 from contextvars import Context
 from typing import Any
@@ -47,7 +47,7 @@ _MOST_DEFERRED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _MOST_ANSWERS: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _WARN_OF_LOST_WRITES: Any = cython.declare(cython.int, constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES)
 _BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
-_Transport: Any = cython.declare(object, transports._FlowControlMixin)  # asyncio.Transport; sendfile() asks for it
+_StockTransport: Any = cython.declare(object, sslproto._SSLProtocolTransport)
 _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 
 
@@ -632,8 +632,8 @@ class TLSTransport(Transport):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        """Pass isinstance(transport, asyncio.Transport)."""
-        return _Transport
+        """Pass isinstance(transport, asyncio.Transport), and be one of TLS to who reads the name of the class."""
+        return _StockTransport
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known under a name: 'ssl_object', 'peercert', ..., or what the transport below knows."""
