@@ -1254,6 +1254,7 @@ def test_new_keys_are_survived(each: Any, run: Run, command: str) -> None:
             while not said.startswith(b'hello %d' % number):
                 said = await client.stdout.readline()
                 assert said
+        client.stdin.close()  # which communicate() does not do on 3.11
         await client.communicate()
         await protocol.lost.wait()
         assert protocol.data == b'hello 0\nhello 1\nhello 2\n'
