@@ -160,7 +160,7 @@ class Peer:
     async def read(self, size: int) -> bytes:
         data = b''
         while len(data) < size:
-            chunk = await self.do(self.tls.read, size - len(data))
+            chunk = await self.do(self.tls.read, min(size - len(data), RECORD))  # it makes room for as much
             if not chunk:
                 break
             data += chunk
