@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+from typing import Any
 from errno import EBADF
 
 import cython
@@ -28,6 +29,8 @@ if not cython.compiled:
 
     EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
+
+_close: Any = cython.declare(object, os.close)  # still there when modules are taken down at the end of a program
 
 
 class Watch:
@@ -110,7 +113,7 @@ class EpollDriver(Driver):
         if self._event_fd >= 0:
             fd: cython.int = self._event_fd
             self._event_fd = -1
-            os.close(fd)
+            _close(fd)
             self._epoll.close()
             self._epoll_fd = -1
             self._watches = []

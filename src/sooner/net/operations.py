@@ -212,7 +212,7 @@ class SocketLoop(LoopCore):
                 cython.cast(Queue, queue).cancel()
 
     def drop_everything(self) -> list[Any]:
-        tasks: list[Any] = super().drop_everything()
+        tasks: list[Any] = LoopCore.drop_everything(self)
         self._read_queues = []
         self._write_queues = []
         return tasks
