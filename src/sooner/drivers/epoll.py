@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Any
 from errno import EBADF
+from typing import Any
 
 import cython
 
