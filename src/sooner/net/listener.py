@@ -46,6 +46,7 @@ class Listener(Runnable):
         _server: Any = None
         _context: Any = None
         _backlog: int = 0
+        _accepts: bool = False
         _retry: Any = None
 
     def __init__(
@@ -69,10 +70,12 @@ class Listener(Runnable):
     def start(self) -> None:
         """Begin to accept."""
         self._retry = None
+        self._accepts = True
         cython.cast(LoopCore, self._loop)._driver.set_reader(self._sock.fileno(), self)
 
     def stop(self) -> None:
         """Accept no more."""
+        self._accepts = False
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -82,6 +85,8 @@ class Listener(Runnable):
         scheduler.set_current(None)
         fd: cython.int = self._sock.fileno()
         for _ in range(self._backlog):
+            if not self._accepts:  # a callback of this turn closed the server, or the protocol that was made last did
+                return
             try:
                 if self._connect is not None:
                     waiting = self.accept_socket()

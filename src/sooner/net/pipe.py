@@ -56,7 +56,6 @@ class PipeTransport(FileTransport):
         ValueError if the file is of a kind that can't be waited for.
         """
         self.set_up(loop, protocol, {} if extra is None else extra, None)
-        self._alive = 0  # until the file is accepted
         self.open(pipe, waiter)
 
     def open(self, pipe: Any, waiter: Any) -> None:

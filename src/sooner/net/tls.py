@@ -626,7 +626,6 @@ class TLSTransport(Transport):
         self._ssl_protocol = tls
         self._backlog = []
         self.set_up(loop, protocol, {'sslcontext': tls._sslcontext}, context)
-        self._alive = 0  # until there is a connection
         self._high = _WRITE_HIGH_WATER
         self._low = _WRITE_HIGH_WATER // 4
 

@@ -74,7 +74,6 @@ class Transport(Outbox):
         self._context = copy_context() if context is None else context
         self._high = _HIGH_WATER
         self._low = _HIGH_WATER // 4
-        self._alive = 1
         self.set_protocol(protocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -202,6 +201,7 @@ class FileTransport(Transport):
         cython.cast(SocketLoop, self._loop).take_file(self._sock_fd)
         self._loop._open_transports[self._sock_fd] = ref(self)
         cython.cast(Scheduler, self._loop).push(self)
+        self._alive = 1  # from here on nobody else closes the file
 
     @property
     def _sock(self) -> Any:
