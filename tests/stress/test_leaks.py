@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import gc
 import os
+import socket
 import sys
 import weakref
 from collections import Counter
@@ -412,6 +413,90 @@ async def files_watched(loop: Any, count: int) -> None:
         loop.remove_writer(write)
     os.close(read)
     os.close(write)
+
+
+class Echo(asyncio.Protocol):
+    """Answers with what came, and lets who waits know when it is over."""
+
+    def __init__(self, over: Any, fails: bool = False) -> None:
+        self.over = over
+        self.fails = fails
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+        if self.fails:
+            raise ValueError(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+async def connect_and(end: str, loop: Any, count: int, fails: bool = False) -> None:
+    """Connect, exchange some bytes, and end that, again and again; with protocols that refer to their transports."""
+    for _ in range(count // 10):
+        sock, peer = socket.socketpair()
+        over = loop.create_future()
+        transport, _ = await loop.connect_accepted_socket(lambda over=over: Echo(over, fails), sock)
+        transport.note = [transport]
+        peer.send(b'question')
+        peer.setblocking(False)
+        await loop.sock_recv(peer, 100)
+        if end == 'the peer':
+            peer.close()
+        elif end == 'much to send':
+            transport.write(bytearray(1_000_000))
+            transport.abort()
+        elif end:
+            getattr(transport, end)()
+        await over
+        peer.close()
+
+
+@operation
+async def connections_closed(loop: Any, count: int) -> None:
+    await connect_and('close', loop, count)
+
+
+@operation
+async def connections_closed_by_the_peer(loop: Any, count: int) -> None:
+    await connect_and('the peer', loop, count)
+
+
+@operation
+async def connections_aborted_with_much_to_send(loop: Any, count: int) -> None:
+    await connect_and('much to send', loop, count)
+
+
+@operation
+async def connections_whose_protocols_fail(loop: Any, count: int) -> None:
+    await connect_and('', loop, count, fails=True)
+
+
+@operation
+async def servers(loop: Any, count: int) -> None:
+    for _ in range(count // 20):
+        over = loop.create_future()
+        server = await loop.create_server(lambda over=over: Echo(over), '127.0.0.1', 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport.get_extra_info('socket').getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+        transport.write(b'question')
+        transport.close()
+        await over
+        server.close()
+        await server.wait_closed()
+
+
+@operation
+async def connections_refused(loop: Any, count: int) -> None:
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        for _ in range(count // 20):
+            with contextlib.suppress(ConnectionRefusedError):
+                await loop.create_connection(asyncio.Protocol, *sock.getsockname())
 
 
 def objects() -> Counter[str]:
