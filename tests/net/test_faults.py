@@ -10,6 +10,7 @@ import errno
 import gc
 import os
 import resource
+import signal
 import socket
 import struct
 import sys
@@ -88,6 +89,46 @@ def test_a_server_without_files_tells_once_and_serves_when_there_are_some(
         await server.wait_closed()
 
     run(main())
+
+
+class Crowded(socket.socket):
+    """A listening socket for whose connections the system has no room at first."""
+
+    error = 0
+
+    def accept(self) -> Any:
+        if self.error:
+            error, self.error = self.error, 0
+            raise OSError(error, os.strerror(error))
+        return super().accept()
+
+
+@pytest.mark.parametrize('error', [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM], ids=errno.errorcode.get)
+def test_a_server_tries_again_in_a_second_when_the_system_has_no_room(
+    ours: Any, loop: Any, run: Run, reports: list[dict[str, Any]], tmp_path: Path, error: int
+) -> None:
+    delays: list[float] = []
+
+    def call_later(delay: float, callback: Any) -> Any:
+        delays.append(delay)
+        return loop.call_soon(callback)
+
+    async def main() -> None:
+        recorder = Recorder()
+        sock = Crowded(socket.AF_UNIX)
+        sock.error = error
+        sock.bind(str(tmp_path / 'socket'))
+        async with await loop.create_unix_server(lambda: recorder, sock=sock):
+            loop.call_later = call_later
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(tmp_path / 'socket'))
+                await recorder.call('connection_made')
+            await recorder.call('connection_lost')
+            del loop.call_later
+
+    run(main())
+    assert delays == [1]
+    assert [report['message'] for report in reports] == ['socket.accept() out of system resource']
 
 
 def test_a_server_can_be_closed_while_it_waits_for_files(
@@ -403,7 +444,39 @@ def test_bytes_reach_their_own_connection_when_files_are_used_again(ours: Any, r
     run(main())
 
 
-# Processes and loops.
+# Signals, processes and loops.
+
+
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='there are no such timers')
+def test_signals_during_a_transfer_harm_nothing(each: Any, run: Run) -> None:
+    signals = 0
+
+    def handle(signum: int, frame: object) -> None:
+        nonlocal signals
+        signals += 1
+
+    async def main() -> None:
+        recorder = Recorder()
+        loop = asyncio.get_running_loop()
+        async with connected(recorder) as (transport, peer):
+            while signals < 20:
+                sent = len(recorder.data) + 100_000
+                transport.write(b'x' * 100_000)
+                for _ in range(10):
+                    await loop.sock_sendall(peer, b'y' * 10_000)
+                await recorder.until(lambda sent=sent: len(recorder.data) == sent)
+                received = 0
+                while received < 100_000:
+                    received += len(await loop.sock_recv(peer, 100_000))
+            assert recorder.calls[-1] == 'data_received'
+
+    previous = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        run(main())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork()')
