@@ -274,6 +274,8 @@ class World:
         return True
 
     def do_write(self, kind: str, size: int) -> None:
+        if self.peer_gone and size == HUGE:  # of which one piece may go before the next meets the error
+            return
         if self.may_write():
             self.transport.write(self.make_data(kind, size))
 
