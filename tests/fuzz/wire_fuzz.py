@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import random
 import socket
@@ -32,6 +33,8 @@ from sooner.net.tls import TLSProtocol
 
 HARM = ('none', 'none', 'flip', 'drop', 'double', 'garbage', 'end', 'reset')
 MOST_STEPS = 500
+HANG = 300.0
+"""Seconds after which a hundred cases count as hanging: the traceback shows where."""
 
 
 class Application(asyncio.Protocol):
@@ -356,7 +359,7 @@ class Case:
             assert self.app.data == self.to_app, 'bytes are missing'
 
 
-async def run_cases(seed: int, first: int, cases: int, seconds: float) -> int:
+async def run_cases(seed: int, first: int, cases: int, seconds: float, *, watched: bool = False) -> int:
     """Run cases; return how many were run in the time given."""
     loop = asyncio.get_running_loop()
     failures: list[Any] = []
@@ -366,6 +369,9 @@ async def run_cases(seed: int, first: int, cases: int, seconds: float) -> int:
     until = time.monotonic() + seconds
     number = first
     while number < first + cases and time.monotonic() < until:
+        if watched and number % 100 == 0:
+            faulthandler.dump_traceback_later(HANG, exit=True)
+            print(f'\r{number}', end='', file=sys.stderr)
         try:
             await Case(f'{seed}-{number}', contexts).run()
             assert not failures, failures
@@ -393,7 +399,7 @@ def main() -> None:
     parser.add_argument('--first', type=int, default=0)
     options = parser.parse_args()
     began = time.monotonic()
-    done = sooner.run(run_cases(options.seed, options.first, options.cases, options.seconds))
+    done = sooner.run(run_cases(options.seed, options.first, options.cases, options.seconds, watched=True))
     print(f'{done} cases in {time.monotonic() - began:.0f} s: nothing found')
 
 
