@@ -1139,6 +1139,67 @@ def test_streams_over_tls(each: Any, run: Run) -> None:
     run(main())
 
 
+async def connect_stream() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Peer]:
+    peer = Peer(server=True)
+    opened = asyncio.ensure_future(
+        asyncio.open_connection(sock=peer.local, ssl=client_context(), server_hostname='localhost')
+    )
+    await peer.shake_hands()
+    return *await opened, peer
+
+
+def test_drain_sends_before_the_task_gives_way(each: Any, run: Run) -> None:
+    async def main() -> None:
+        _, writer, peer = await connect_stream()
+        writer.write(b'now')
+        await writer.drain()
+        peer.incoming.write(peer.sock.recv(1000))  # without a turn of the loop
+        assert peer.tls.read() == b'now'
+        writer.transport.abort()
+        peer.sock.close()
+
+    run(main())
+
+
+def test_drain_waits_while_the_peer_does_not_read(each: Any, run: Run) -> None:
+    async def main() -> None:
+        _, writer, peer = await connect_stream()
+
+        async def write() -> None:
+            for _ in range(50):
+                writer.write(bytes(100_000))
+                await writer.drain()
+
+        writing = asyncio.ensure_future(write())
+        while not writer.transport._protocol_paused:
+            await asyncio.sleep(0.001)
+        assert writer.transport.get_write_buffer_size() < 1_000_000
+        assert not writing.done()
+        assert len(await peer.read(5_000_000)) == 5_000_000
+        await writing
+        writer.transport.abort()
+        peer.sock.close()
+
+    run(main())
+
+
+def test_who_writes_without_end_hears_that_the_peer_has_gone(ours: Any, run: Run) -> None:
+    """In asyncio since 3.14; before, the loop never gets a turn to tell."""
+
+    async def write_without_end(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b'x')
+            await writer.drain()
+
+    async def main() -> None:
+        _, writer, peer = await connect_stream()
+        peer.sock.close()
+        with pytest.raises(ConnectionError):
+            await write_without_end(writer)
+
+    run(main())
+
+
 @pytest.mark.skipif(sys.version_info < (3, 13), reason='Server.close_clients() is new in 3.13')
 @pytest.mark.parametrize('how', ['close_clients', 'abort_clients'])
 def test_server_can_close_its_clients(each: Any, run: Run, how: str) -> None:

@@ -1,5 +1,5 @@
 from .reader cimport ReceivedBytes
-from .stream cimport StreamTransport
+from .transport cimport Transport
 from .writer cimport new_drain
 
 cpdef adopt_stream(loop, protocol)

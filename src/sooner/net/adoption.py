@@ -14,7 +14,7 @@ from typing import Any
 import cython
 
 from .reader import ReceivedBytes, StreamReader
-from .stream import StreamTransport
+from .transport import Transport
 from .writer import StreamWriter
 
 if not cython.compiled:
@@ -31,7 +31,7 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         """Give the reader its transport; of a server, call back with a writer too."""
         received: ReceivedBytes = self._receiver
-        received._stream = transport if isinstance(transport, StreamTransport) else None
+        received._stream = transport if isinstance(transport, Transport) else None
         connected: Any = self._client_connected_cb  # type: ignore[has-type]
         if connected is None:
             _Protocol.connection_made(self, transport)

@@ -10,7 +10,6 @@ cdef class PipeTransport(FileTransport):
     cdef tell(self, BaseException exc, str message)
 
 cdef class ReadPipeTransport(PipeTransport):
-    cdef object _receiver
     cdef bint _always_ready
     cdef receive_eof(self)
 

@@ -117,18 +117,12 @@ class ReadPipeTransport(PipeTransport):
     """
 
     if not cython.compiled:
-        _receiver: Any = None
         _always_ready: bool = False
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         """Pass isinstance(transport, asyncio.ReadTransport)."""
         return _ReadTransport
-
-    def set_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
-        receiver = getattr(protocol, '_receiver', None)
-        self._receiver = receiver if isinstance(receiver, Receiver) else None
 
     def start_reading(self) -> None:
         if self._always_ready and self._made and not self._closing and not self._paused:

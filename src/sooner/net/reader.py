@@ -45,7 +45,7 @@ class ReceivedBytes(Receiver):
 
     `_most` is the limit as an integer. The reader itself is held weakly: bytes for a reader that is gone are dropped.
 
-    `_stream` is the StreamTransport, if it is one, for drain().
+    `_stream` is the transport, if it is one of ours, for drain().
     """
 
     if not cython.compiled:

@@ -19,11 +19,10 @@ from .transport cimport FileTransport, Receiver, Transport
 
 cdef class StreamTransport(FileTransport):
     cdef Endpoints _ends
-    cdef object _receiver, _empty_waiter
+    cdef object _empty_waiter
     cdef list _chunks
     cdef Py_ssize_t _sent, _room
     cdef int _small_reads
-    cdef bint _buffered
     cdef readonly bint _eof
     cdef name_socket(self, sock)
     cdef learn_room(self, Py_ssize_t size)
@@ -34,7 +33,6 @@ cdef class StreamTransport(FileTransport):
     cdef send_view(self, view)
     cdef check_writable(self, str method)
     cdef append(self, bytes data)
-    cdef flush(self)
     cdef send_chunks(self)
     cdef bint drop_sent(self, Py_ssize_t sent) except -1
     cdef shut_down(self)

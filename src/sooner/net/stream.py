@@ -67,8 +67,6 @@ class StreamTransport(FileTransport):
 
     if not cython.compiled:
         _ends: Endpoints
-        _receiver: Any = None
-        _buffered: bool = False
         _chunks: list[bytes]
         _sent: int = 0
         _room: int = 0
@@ -161,12 +159,6 @@ class StreamTransport(FileTransport):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:  # no TCP, such as SCTP; or the peer has gone already
                 pass
-
-    def set_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
-        receiver = getattr(protocol, '_receiver', None)
-        self._receiver = receiver if isinstance(receiver, Receiver) else None
-        self._buffered = self._receiver is None and isinstance(protocol, _BufferedProtocol)
 
     # Reading.
 
@@ -325,11 +317,6 @@ class StreamTransport(FileTransport):
             or not cython.cast(Scheduler, self._loop).defer_sending(self)
         ):
             self.send_outbox()
-
-    def flush(self) -> None:
-        if self._receiver is not None:
-            cython.cast(Receiver, self._receiver).flush()
-        self.send_outbox()
 
     def send_outbox(self) -> None:
         if self._size == 0 or self._writer is not None:

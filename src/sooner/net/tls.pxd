@@ -58,12 +58,13 @@ cdef class TLSProtocol(Receiver):
 
 cdef class TLSTransport(Transport):
     cdef readonly TLSProtocol _ssl_protocol
-    cdef object _receiver
     cdef list _backlog
     cdef BaseException _error
     cdef Py_ssize_t _written, _filled
     cdef int _conn_lost
-    cdef bint _paused, _buffered, _calling, _resuming, _losing
+    cdef bint _paused, _calling, _resuming, _losing
+    cdef bint is_open(self) except -1
+    cdef flush(self)
     cdef begin(self, loop, protocol, TLSProtocol tls, context)
     cdef call(self, str name, argument)
     cdef enter(self, method)

@@ -609,14 +609,12 @@ class TLSTransport(Transport):
 
     if not cython.compiled:
         _ssl_protocol: Any = None
-        _receiver: Any = None
         _backlog: list[bytes]
         _error: BaseException | None = None
         _written: int = 0
         _filled: int = 0
         _conn_lost: int = 0
         _paused: bool = False
-        _buffered: bool = False
         _calling: bool = False
         _resuming: bool = False
         _losing: bool = False
@@ -641,18 +639,24 @@ class TLSTransport(Transport):
         below = self._ssl_protocol._transport
         return default if below is None else below.get_extra_info(name, default)
 
-    def set_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
-        receiver = getattr(protocol, '_receiver', None)
-        self._receiver = receiver if isinstance(receiver, Receiver) else None
-        self._buffered = self._receiver is None and isinstance(protocol, _BufferedProtocol)
-
     def is_closing(self) -> bool:
         """Tell whether the transport is closed, or about to be."""
         if self._closing:
             return True
         below = self._ssl_protocol._transport
         return below is not None and bool(below.is_closing())
+
+    def is_open(self) -> bool:
+        if self._closing or self._ssl_protocol._state != WRAPPED:
+            return False
+        below = self._ssl_protocol._transport
+        return isinstance(below, Transport) and cython.cast(Transport, below).is_open()
+
+    def flush(self) -> None:
+        Transport.flush(self)
+        below = self._ssl_protocol._transport
+        if isinstance(below, Transport):
+            cython.cast(Transport, below).flush()
 
     # Calling the application.
 

@@ -9,12 +9,16 @@ cdef class Receiver:
 
 cdef class Transport(Outbox):
     cdef readonly object _loop, _protocol, _context
+    cdef object _receiver
     cdef readonly dict _extra
     cdef Py_ssize_t _size, _high, _low
     cdef readonly bint _closing, _protocol_paused
+    cdef bint _buffered
     cdef signed char _alive
     cdef void *_attributes
     cdef object __weakref__
+    cdef bint is_open(self) except -1
+    cdef flush(self)
     cdef set_up(self, loop, protocol, dict extra, context)
     cdef maybe_pause_protocol(self)
     cdef maybe_resume_protocol(self)
@@ -41,7 +45,6 @@ cdef class FileTransport(Transport):
     cdef stop_writing(self)
     cdef fail(self, BaseException exc, str message)
     cdef force_close(self, BaseException exc)
-    cdef flush(self)
     cdef forget_writes(self)
     cdef lose(self, BaseException exc)
     cdef lose_connection(self)

@@ -28,6 +28,7 @@ _HIGH_WATER: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _WARN_OF_LOST_WRITES: Any = cython.declare(cython.int, constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES)
 _logger: Any = cython.declare(object, logging.getLogger('asyncio'))
 _SERVERS_KNOW_TRANSPORTS: Any = cython.declare(cython.bint, sys.version_info >= (3, 13))
+_BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
 _BaseTransport: Any = cython.declare(object, asyncio.BaseTransport)
 
 
@@ -43,18 +44,20 @@ class Receiver:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Write to the transport what waits to be written above it: it is about to close."""
+        """Write to the transport what waits to be written above it: it is to be sent now, or the transport closes."""
 
 
 class Transport(Outbox):
     """A protocol and its flow control.
 
     `_size` is the number of bytes that are to be written yet. `_alive` tells that __del__() has something to say.
+    `_receiver` is the protocol's Receiver, or None; `_buffered` tells that it is a BufferedProtocol.
     """
 
     if not cython.compiled:
         _loop: Any = None
         _protocol: Any = None
+        _receiver: Any = None
         _extra: Any = {}  # replaced, never changed; or None: see set_up()
         _context: Any = None
         _size: int = 0
@@ -62,6 +65,7 @@ class Transport(Outbox):
         _low: int = 0
         _alive: int = 0
         _closing: bool = False
+        _buffered: bool = False
         _protocol_paused: bool = False
 
     def set_up(self, loop: Any, protocol: Any, extra: dict[str, Any] | None, context: Context | None) -> None:
@@ -87,10 +91,23 @@ class Transport(Outbox):
     def set_protocol(self, protocol: Any) -> None:
         """Have another protocol called from now on."""
         self._protocol = protocol
+        receiver = getattr(protocol, '_receiver', None)
+        self._receiver = receiver if isinstance(receiver, Receiver) else None
+        self._buffered = self._receiver is None and isinstance(protocol, _BufferedProtocol)
 
     def is_closing(self) -> bool:
         """Tell whether the transport is closed, or about to be."""
         return self._closing
+
+    def is_open(self) -> bool:
+        """Tell whether what is written now will be sent, as far as anybody knows."""
+        return not self._closing
+
+    def flush(self) -> None:
+        """Send what was written, here and above, as far as it goes now."""
+        if self._receiver is not None:
+            cython.cast(Receiver, self._receiver).flush()
+        self.send_outbox()
 
     # Flow control: the protocol is paused while more than `_high` bytes wait, until there are no more than `_low`.
 
@@ -346,10 +363,6 @@ class FileTransport(Transport):
         if self._conn_lost == 0:  # of asyncio's private names, the one that protocols call which are transports
             self.flush()
             self.force_close(exc)
-
-    def flush(self) -> None:
-        """Send what was written."""
-        self.send_outbox()
 
     def forget_writes(self) -> None:
         """Drop what waits to be written."""

@@ -1,7 +1,7 @@
 from .._capi cimport recycle_future
 from .stream_operation cimport NEW, StreamOperation
 from .reader cimport ReceivedBytes
-from .stream cimport StreamTransport
+from .transport cimport Transport
 
 cdef class Drain(StreamOperation):
     cdef object _writer, _protocol

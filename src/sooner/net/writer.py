@@ -8,8 +8,8 @@ from typing import Any
 import cython
 
 from .reader import ReceivedBytes
-from .stream import StreamTransport
 from .stream_operation import StreamOperation, mark_coroutine_function
+from .transport import Transport
 
 if not cython.compiled:
     from .._capi import recycle_future
@@ -40,12 +40,11 @@ class Drain(StreamOperation):
 
     def need_not_wait(self) -> bool:
         """Send; tell whether there is surely nothing to wait for, and nothing to raise."""
-        stream = cython.cast(StreamTransport, self._received._stream)
+        stream = cython.cast(Transport, self._received._stream)
         if stream._receiver is not self._received:  # another protocol's now, as by start_tls(); or closed
             return False
-        if stream._size > 0:
-            stream.send_outbox()
-        return not stream._protocol_paused and not stream._closing and self._received._exception is None
+        stream.flush()
+        return not stream._protocol_paused and stream.is_open() and self._received._exception is None
 
     def name(self) -> str:
         return 'FlowControlMixin._drain_helper' if self._writer is None else 'StreamWriter.drain'
