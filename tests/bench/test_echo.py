@@ -5,6 +5,7 @@ No test judges a time.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import io
@@ -99,21 +100,26 @@ def limit(equipment: Equipment, *arguments: str, tls: bool = False) -> Iterator[
             server.kill()
 
 
-def echo_of(connection: socket.socket, message: bytes) -> bytes:
+def echo_of(message: bytes, port: int, context: ssl.SSLContext | None = None, path: str | None = None) -> bytes:
     """Send a message, and no more, and return all that comes back."""
 
-    def send() -> None:
-        connection.sendall(message)
-        if not isinstance(connection, ssl.SSLSocket):
-            connection.shutdown(socket.SHUT_WR)
+    async def talk() -> bytes:
+        if path is not None:
+            reader, writer = await asyncio.open_unix_connection(path)
+        else:
+            name = 'localhost' if context is not None else None
+            reader, writer = await asyncio.open_connection('127.0.0.1', port, ssl=context, server_hostname=name)
+        writer.write(message)
+        if writer.can_write_eof():
+            writer.write_eof()
+            received = await reader.read()  # after a peer that said all, the server closes
+        else:
+            received = await reader.readexactly(len(message))
+        writer.close()
+        await writer.wait_closed()
+        return received
 
-    sending = threading.Thread(target=send)
-    sending.start()
-    received = bytearray()
-    while len(received) < len(message) and (data := connection.recv(1 << 16)):
-        received += data
-    sending.join()
-    return bytes(received)
+    return asyncio.run(asyncio.wait_for(talk(), PATIENCE))
 
 
 MESSAGES = [b'a', os.urandom(1024), os.urandom(5_000_000)]
@@ -122,14 +128,11 @@ MESSAGES = [b'a', os.urandom(1024), os.urandom(5_000_000)]
 @pytest.mark.parametrize('message', MESSAGES, ids=lambda message: str(len(message)))
 def test_server_in_c_echoes_every_byte(equipment: Equipment, tmp_path: Path, message: bytes) -> None:
     available(equipment)
-    with limit(equipment, 'tcp') as port, socket.create_connection(('127.0.0.1', port), PATIENCE) as connection:
-        assert echo_of(connection, message) == message
-        assert connection.recv(1) == b''  # after a peer that said all, the server closes
+    with limit(equipment, 'tcp') as port:
+        assert echo_of(message, port) == message
     path = str(tmp_path / 'socket')
-    with limit(equipment, 'unix', path), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(PATIENCE)
-        connection.connect(path)
-        assert echo_of(connection, message) == message
+    with limit(equipment, 'unix', path) as port:
+        assert echo_of(message, port, path=path) == message
 
 
 @pytest.mark.parametrize('message', MESSAGES, ids=lambda message: str(len(message)))
@@ -137,12 +140,8 @@ def test_server_in_c_echoes_every_byte_over_tls(equipment: Equipment, message: b
     available(equipment, tls=True)
     place = equipment.certificate()
     context = ssl.create_default_context(cafile=place.certificate)
-    with (
-        limit(equipment, 'tls', place.certificate, place.key, tls=True) as port,
-        socket.create_connection(('127.0.0.1', port), PATIENCE) as connection,
-        context.wrap_socket(connection, server_hostname='localhost') as secure,
-    ):
-        assert echo_of(secure, message) == message
+    with limit(equipment, 'tls', place.certificate, place.key, tls=True) as port:
+        assert echo_of(message, port, context) == message
 
 
 def test_server_in_c_echoes_datagrams_to_their_senders(equipment: Equipment) -> None:

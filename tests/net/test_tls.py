@@ -1231,6 +1231,7 @@ def test_failed_handshake_is_nobodys_business_on_a_server(each: Any, run: Run) -
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        loop.set_debug(False)  # in which asyncio reports it
         made = [Notes(), Notes(), Notes()]
         protocols = made.copy()
         server = await loop.create_server(protocols.pop, '127.0.0.1', 0, ssl=server_context())

@@ -252,7 +252,9 @@ class World:
             try:
                 result = getattr(self, f'do_{name}')(*arguments)
             except Exception as exc:
-                self.seen.note(name, type(exc).__name__, str(exc))
+                # Before 3.13.1 asyncio asked for the same in fewer words.
+                words = str(exc).replace('a bytes-like object', 'a bytes, bytearray, or memoryview object')
+                self.seen.note(name, type(exc).__name__, words)
             else:
                 if result is not None:
                     self.seen.note(name, result)

@@ -239,7 +239,8 @@ class WritePipeTransport(PipeTransport):
         """
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise TypeError(f'data argument must be a bytes-like object, not {type(data).__name__!r}')
+                kind = type(data).__name__
+                raise TypeError(f'data argument must be a bytes, bytearray, or memoryview object, not {kind!r}')
             view = memoryview(data)
             data = view.cast('B') if view.c_contiguous else bytes(view)
         size: cython.Py_ssize_t = len(data)
