@@ -16,7 +16,6 @@ import pytest
 
 from sooner.net.pipe import ReadPipeTransport, WritePipeTransport
 
-
 unix_events: Any = asyncio.unix_events
 LACKS_PAUSES = 'is_reading' not in vars(unix_events._UnixReadPipeTransport)
 """Whether asyncio's own readers of pipes are from before they know well that they are paused (3.11.4)."""
