@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import random
+import select
 import signal
 import socket
 import ssl
@@ -142,6 +143,270 @@ def test_urgent_data_in_between_holds_nothing_back(each: Any, loop: Any, run: Ru
         while len(received) < len(b'beforeafter'):
             received += await loop.sock_recv(one, 1000)
         assert received == b'beforeafter'
+
+    run(main())
+
+
+async def drain(loop: Any, one: socket.socket, other: socket.socket) -> None:
+    """Leave a socket of which the loop knows that there is nothing more to read."""
+    for _ in range(3):
+        receiving = asyncio.ensure_future(loop.sock_recv(one, 1000))
+        await some_turns()
+        other.send(b'more')
+        assert await receiving == b'more'
+
+
+def test_an_emptied_connection_is_not_asked_again_until_more_comes(
+    ours: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        receiving = asyncio.ensure_future(loop.sock_recv(one, 1000))
+        await some_turns(1)
+        other.send(b'stolen')  # the loop has not looked for events yet
+        assert select.select([one], [], [], PATIENCE)[0]
+        assert one.recv(1000) == b'stolen'
+        await some_turns()
+        assert not receiving.done()
+        other.send(b'more')
+        assert await receiving == b'more'
+
+    run(main())
+
+
+@pytest.mark.parametrize('there', [False, True], ids=['later', 'before'])
+def test_more_for_an_emptied_connection_is_received(each: Any, loop: Any, run: Run, tcp_pair: Any, there: bool) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        for size in (3, 1000, 4):
+            await drain(loop, one, other)
+            if there:
+                other.send(b'0123456789')
+                assert select.select([one], [], [], PATIENCE)[0]
+            receiving = asyncio.ensure_future(loop.sock_recv(one, size))
+            await some_turns(1)
+            if not there:
+                other.send(b'0123456789')
+            received = await receiving
+            while len(received) < 10:
+                received += await loop.sock_recv(one, size)
+            assert received == b'0123456789'
+
+    run(main())
+
+
+def end(one: socket.socket, other: socket.socket) -> None:
+    other.close()
+
+
+def end_writing(one: socket.socket, other: socket.socket) -> None:
+    other.shutdown(socket.SHUT_WR)
+
+
+def end_reading(one: socket.socket, other: socket.socket) -> None:
+    one.shutdown(socket.SHUT_RD)
+
+
+def reset(one: socket.socket, other: socket.socket) -> None:
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    other.close()
+
+
+@pytest.mark.parametrize('seen', [False, True], ids=['unseen', 'seen'])
+@pytest.mark.parametrize('how', [end, end_writing, end_reading, reset])
+def test_the_end_of_an_emptied_connection_is_not_missed(
+    each: Any, loop: Any, run: Run, tcp_pair: Any, how: Any, seen: bool
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        how(one, other)
+        assert select.select([one], [], [], PATIENCE)[0]
+        if seen:
+            await asyncio.sleep(0.01)  # the event is nobody's
+        if how is reset:
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(one, 1000)
+        assert await loop.sock_recv(one, 1000) == b''
+
+    run(main())
+
+
+def test_a_reset_that_comes_with_the_last_bytes_is_not_waited_for(
+    each: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        one.send(b'never read')  # so that to close is to reset
+        receiving = asyncio.ensure_future(loop.sock_recv(one, 1000))
+        await some_turns()
+        other.send(b'last')
+        other.close()
+        assert await receiving == b'last'
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(one, 1000)
+
+    run(main())
+
+
+def test_half_an_end_is_no_end_of_writing(each: Any, loop: Any, run: Run, tcp_pair: Any) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        fill(one)
+        sending = asyncio.ensure_future(loop.sock_sendall(one, bytes(1000)))
+        await some_turns()
+        other.shutdown(socket.SHUT_WR)
+        assert await loop.sock_recv(one, 1000) == b''
+        await some_turns()
+        assert not sending.done()
+        other.setblocking(True)
+        while not sending.done():
+            other.recv(1 << 20)
+            await asyncio.sleep(0)
+        await sending
+
+    run(main())
+
+
+def test_urgent_data_that_is_taken_first_holds_nothing_back(each: Any, loop: Any, run: Run, tcp_pair: Any) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        other.send(b'before')
+        other.send(b'!', socket.MSG_OOB)
+        other.send(b'after')
+        assert select.select([], [], [one], PATIENCE)[2]
+        await asyncio.sleep(0.01)  # the event is nobody's
+        assert one.recv(1, socket.MSG_OOB) == b'!'
+        received = b''
+        while len(received) < len(b'beforeafter'):
+            received += await loop.sock_recv(one, 1000)
+        assert received == b'beforeafter'
+
+    run(main())
+
+
+def test_what_comes_while_something_else_reads_an_emptied_connection_is_received(
+    each: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        ready = asyncio.Event()
+        loop.add_reader(one, ready.set)
+        other.send(b'hello')
+        await ready.wait()
+        assert loop.remove_reader(one)
+        assert await loop.sock_recv(one, 1000) == b'hello'
+        await drain(loop, one, other)
+        loop.add_writer(one, ready.clear)
+        await drain(loop, one, other)
+        other.send(b'hello')
+        other.shutdown(socket.SHUT_WR)
+        assert await loop.sock_recv(one, 1000) == b'hello'
+        assert loop.remove_writer(one)
+        assert await loop.sock_recv(one, 1000) == b''
+
+    run(main())
+
+
+def test_an_emptied_connection_is_nothing_to_the_next_one_of_its_number(each: Any, loop: Any, run: Run) -> None:
+    async def main() -> None:
+        numbers = set()
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            for _ in range(20):
+                with socket.create_connection(listener.getsockname()) as other:
+                    one, _ = listener.accept()
+                    with one:
+                        one.setblocking(False)
+                        numbers.add(one.fileno())
+                        other.send(b'there')
+                        assert select.select([one], [], [], PATIENCE)[0]
+                        assert await loop.sock_recv(one, 1000) == b'there'
+                        await drain(loop, one, other)
+        assert len(numbers) < 5
+
+    run(main())
+
+
+def test_readers_of_an_emptied_connection_get_what_comes_in_their_order(
+    ours: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        waiting = [asyncio.ensure_future(loop.sock_recv(one, 2)) for _ in range(4)]
+        await some_turns()
+        other.send(b'11223')
+        assert [await wait for wait in waiting[:3]] == [b'11', b'22', b'3']
+        await some_turns()
+        assert not waiting[3].done()
+        other.send(b'44')
+        assert await waiting[3] == b'44'
+
+    run(main())
+
+
+def test_a_closed_connection_that_was_emptied_is_an_error_to_the_next_in_line(
+    ours: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        async def receive_and_close() -> None:
+            assert await loop.sock_recv(one, 1000) == b'last'
+            one.close()
+
+        await drain(loop, one, other)
+        first = asyncio.ensure_future(receive_and_close())
+        await some_turns(1)
+        second = asyncio.ensure_future(loop.sock_recv(one, 1000))
+        await some_turns()
+        other.send(b'last')
+        await first
+        with pytest.raises(OSError, match='Bad file descriptor'):
+            await second
+
+    run(main())
+
+
+def test_nothing_is_what_is_received_of_an_emptied_connection_if_nothing_is_asked(
+    ours: Any, loop: Any, run: Run, tcp_pair: Any
+) -> None:
+    one, other = tcp_pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        with pytest.raises(ValueError, match='negative'):
+            await loop.sock_recv(one, -1)
+
+    run(main())
+
+
+def test_a_message_after_rights_is_not_overlooked(each: Any, loop: Any, run: Run, pair: Any) -> None:
+    one, other = pair
+
+    async def main() -> None:
+        await drain(loop, one, other)
+        receiving = asyncio.ensure_future(loop.sock_recv(one, 1000))
+        await some_turns()
+        other.send(b'without')
+        socket.send_fds(other, [b'with'], [other.fileno()])
+        received = await receiving
+        while len(received) < len(b'withoutwith'):
+            received += await loop.sock_recv(one, 1000)
+        assert received == b'withoutwith'
 
     run(main())
 

@@ -1,7 +1,7 @@
 from .scheduler cimport Runnable, Scheduler
 
 cdef class EdgeTriggered(Runnable):
-    pass
+    cdef bint _special
 
 cdef class Driver:
     cpdef wait(self, Scheduler scheduler, double timeout)

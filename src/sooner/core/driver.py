@@ -11,7 +11,13 @@ class EdgeTriggered(Runnable):
     """A reader or a writer that needs to be pushed only when something has changed.
 
     So it has to go on until there is nothing more to read, or no room to write. A driver may push it more often.
+
+    `_special` is set by a driver with edges when an event told a reader of more than data: an end, an error, or urgent
+    data.
     """
+
+    if not cython.compiled:
+        _special: bool = False
 
 
 class Driver:

@@ -4,7 +4,9 @@ from ..core.scheduler cimport Runnable, Scheduler
 
 cdef enum:
     EPOLLIN = 1
+    EPOLLPRI = 2
     EPOLLOUT = 4
+    EPOLLRDHUP = 0x2000
     EPOLLET = -0x80000000
     EPOLL_CTL_ADD = 1
     EPOLL_CTL_DEL = 2

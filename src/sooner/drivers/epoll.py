@@ -27,7 +27,7 @@ if not cython.compiled:
         ring_push,
     )
 
-    EPOLLIN, EPOLLOUT, EPOLLET = 1, 4, 1 << 31
+    EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLRDHUP, EPOLLET = 1, 2, 4, 0x2000, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 _close: Any = cython.declare(object, os.close)  # still there when modules are taken down at the end of a program
@@ -50,7 +50,11 @@ class Watch:
         if self._writer is not None:
             events |= EPOLLOUT
             level = level or not isinstance(self._writer, EdgeTriggered)
-        return events if events == 0 or level else events | EPOLLET
+        if events == 0 or level:
+            return events
+        if events & EPOLLIN:
+            events |= EPOLLPRI | EPOLLRDHUP
+        return events | EPOLLET
 
     def exchange(self, runnable: Runnable | None, writes: cython.bint) -> Runnable | None:
         """Set what reads, or writes; return what did before."""
@@ -101,8 +105,10 @@ class EpollDriver(Driver):
             mask: cython.int = event_mask(self._events, i)
             # An error or a hang-up is for whoever is there to meet it.
             if watch._reader is not None and mask & ~EPOLLOUT:
+                if mask & ~(EPOLLIN | EPOLLOUT) and isinstance(watch._reader, EdgeTriggered):
+                    cython.cast(EdgeTriggered, watch._reader)._special = True
                 ring_push(scheduler._ready, watch._reader)  # push_ready() would be looked up each time
-            if watch._writer is not None and mask & ~EPOLLIN:
+            if watch._writer is not None and mask & ~(EPOLLIN | EPOLLPRI | EPOLLRDHUP):
                 ring_push(scheduler._ready, watch._writer)
 
     def wake(self) -> None:

@@ -21,7 +21,7 @@ cdef class Queue(EdgeTriggered):
     cdef Future _first
     cdef list _others
     cdef int _fd, _idle
-    cdef bint _writes, _keeps
+    cdef bint _writes, _keeps, _drained, _tcp
     cdef call_first(self)
     cdef join(self, Future future)
     cdef replace_first(self, Future future, Future successor)
@@ -45,7 +45,7 @@ cdef class SocketOperation:
     cdef Future _future
     cdef signed char _status, _writes
     cdef begin(self, SocketLoop loop, sock, bint writes)
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef object start(self)
     cdef Future wait(self, Queue queue, int fd)
     cdef stand_by(self, Queue queue)
@@ -55,36 +55,37 @@ cdef class SocketOperation:
 
 cdef class Receive(SocketOperation):
     cdef object _size
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
 cdef class SendAll(SocketOperation):
     cdef object _data
     cdef Py_ssize_t _sent
     cdef int send_part(self) except -1
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
 cdef class SocketCall(SocketOperation):
     cdef str _method
     cdef tuple _arguments
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
 cdef class Accept(SocketOperation):
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
 cdef class Connect(SocketOperation):
     cdef object _address
     cdef bint _asked
     cdef int look(self, int fd) except -1
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
 cdef class Writable(SocketOperation):
     cdef bint _waited
-    cdef int attempt(self, int fd) except -1
+    cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
+cdef bint is_plain_tcp(sock) except -1
 cdef SocketCall socket_call(SocketLoop loop, sock, bint writes, str method, tuple arguments)

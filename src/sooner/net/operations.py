@@ -20,6 +20,11 @@ This is what has to be minded:
 - Something else may be watching the file now: add_reader(), a transport. So the driver is asked each time whether it
   still watches the queue.
 - A call is made with the number that the socket has at that moment, never with one that was noted before.
+
+Who has received fewer bytes than there was room for has emptied the socket, and to try again would be in vain: the next
+one waits at once (`Queue._drained`), until an event comes. That is so for TCP, where bytes have no bounds, as long as
+no event told of more than data: the end of the stream, or an error, may have come with the data, and then no event of
+its own follows; and before urgent data a call stops, though there is more.
 """
 
 from __future__ import annotations
@@ -53,6 +58,7 @@ _Socket: Any = cython.declare(object, socket.socket)
 _check_ssl_socket: Any = cython.declare(object, base_events._check_ssl_socket)  # type: ignore[attr-defined]
 _COMPILED: Any = cython.declare(cython.bint, cython.compiled)
 _IDLE_EVENTS: Any = cython.declare(cython.int, 4)
+_TCP_ULP: Any = cython.declare(object, 31)  # Linux: what stands between TCP and the socket
 _PARTS_AT_ONCE: Any = cython.declare(cython.int, 4)
 
 
@@ -62,6 +68,8 @@ class Queue(EdgeTriggered):
     The first future is done as soon as the socket may be ready, and keeps its place until its operation leaves: then it
     is the next one's turn. `_sock` is a weak reference to the socket for which the queue is watched. `_keeps` tells
     that it stays watched while nobody waits; not for ever, though: `_idle` counts the events that came for nobody.
+    `_drained` tells that there was nothing more to read, and nothing has come since, if the queue was watched all the
+    time; `_tcp` that this can be known.
     """
 
     if not cython.compiled:
@@ -73,8 +81,11 @@ class Queue(EdgeTriggered):
         _idle: int = 0
         _writes: bool = False
         _keeps: bool = False
+        _drained: bool = False
+        _tcp: bool = False
 
     def run(self, scheduler: Scheduler) -> None:
+        self._drained = False
         if self._first is not None:
             first: Future = cython.cast(Future, self._first)
             if first._status == PENDING:
@@ -146,6 +157,8 @@ class Queue(EdgeTriggered):
             self._sock = ref(sock)
         except TypeError:
             self._sock = None
+        self._drained = self._special = False
+        self._tcp = self._keeps and not self._writes and is_plain_tcp(sock)
         set_queue = self._driver.set_writer if self._writes else self._driver.set_reader
         previous = set_queue(self._fd, self)
         if isinstance(previous, Handle):
@@ -299,8 +312,8 @@ class SocketOperation:
         self._writes = writes
         self._status = NEW
 
-    def attempt(self, fd: cython.int) -> int:
-        """Do it, if that can be done now.
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
+        """Do it, if that can be done now; if nobody has waited yet there is no queue.
 
         Return DONE, with the result in `_value`; BLOCKED: the socket is not ready; BUSY: others are to have their turn
         before this goes on.
@@ -345,7 +358,7 @@ class SocketOperation:
             cython.cast(Queue, queue).admit(sock)
             if cython.cast(Queue, queue)._first is not None:
                 return self.wait(queue, fd)
-        outcome: cython.int = self.attempt(fd)
+        outcome: cython.int = self.attempt(fd, queue)
         if outcome == DONE:
             return None
         if loop._status > WAITING:
@@ -389,7 +402,7 @@ class SocketOperation:
         try:
             future.result()
             fd: cython.int = self._sock.fileno()
-            outcome: cython.int = self.attempt(fd)
+            outcome: cython.int = self.attempt(fd, queue)
             if outcome == BUSY:
                 return None
             if outcome == BLOCKED:
@@ -460,16 +473,23 @@ class Receive(SocketOperation):
     if not cython.compiled:
         _size: Any = None
 
-    def attempt(self, fd: cython.int) -> int:
-        if _COMPILED and type(self._sock) is _Socket and type(self._size) is int:
-            size: cython.Py_ssize_t = self._size
-            if size >= 0:
-                self._value = recv_bytes(fd, size, size)
-                return BLOCKED if self._value is None else DONE
-        try:
-            self._value = self._sock.recv(self._size)
-        except (BlockingIOError, InterruptedError):
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
+        size: cython.Py_ssize_t = 0  # also if it has no meaning: the socket knows what to say then
+        if type(self._sock) is _Socket and type(self._size) is int:
+            size = self._size
+        if size > 0 and queue is not None and queue._drained and queue._fd == fd:
             return BLOCKED
+        if _COMPILED and size > 0:
+            self._value = recv_bytes(fd, size, size)
+            if self._value is None:
+                return BLOCKED
+        else:
+            try:
+                self._value = self._sock.recv(self._size)
+            except (BlockingIOError, InterruptedError):
+                return BLOCKED
+        if size > 0 and queue is not None and queue._tcp and not queue._special:
+            queue._drained = 0 < len(cython.cast(bytes, self._value)) < size
         return DONE
 
     def method(self) -> str:
@@ -483,7 +503,7 @@ class SendAll(SocketOperation):
         _data: Any = None
         _sent: int = 0
 
-    def attempt(self, fd: cython.int) -> int:
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
         cython.cast(LoopCore, self._loop).expect_events()
         for _ in range(_PARTS_AT_ONCE):
             if _COMPILED and type(self._data) is bytes and type(self._sock) is _Socket:
@@ -528,7 +548,7 @@ class SocketCall(SocketOperation):
         _method: Any = None
         _arguments: Any = None
 
-    def attempt(self, fd: cython.int) -> int:
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
         if self._writes:
             cython.cast(LoopCore, self._loop).expect_events()
         try:
@@ -544,7 +564,7 @@ class SocketCall(SocketOperation):
 class Accept(SocketOperation):
     """What sock_accept() returns."""
 
-    def attempt(self, fd: cython.int) -> int:
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
         try:
             connection, address = self._sock.accept()
         except (BlockingIOError, InterruptedError):
@@ -564,7 +584,7 @@ class Connect(SocketOperation):
         _address: Any = None
         _asked: bool = False
 
-    def attempt(self, fd: cython.int) -> int:
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
         cython.cast(LoopCore, self._loop).expect_events()
         if self._asked:
             return self.look(fd)
@@ -599,7 +619,7 @@ class Writable(SocketOperation):
     if not cython.compiled:
         _waited: bool = False
 
-    def attempt(self, fd: cython.int) -> int:
+    def attempt(self, fd: cython.int, queue: Queue | None) -> int:
         if self._waited:
             return DONE
         self._waited = True
@@ -607,6 +627,14 @@ class Writable(SocketOperation):
 
     def method(self) -> str:
         return 'sock_sendfile'
+
+
+def is_plain_tcp(sock: Any) -> bool:
+    """Tell whether this is a TCP socket, and reads give its bytes as they come, without records (as of TLS)."""
+    try:
+        return type(sock) is _Socket and sock.getsockopt(socket.IPPROTO_TCP, _TCP_ULP, 16) == b''
+    except OSError:
+        return False
 
 
 def socket_call(
