@@ -89,12 +89,6 @@ class PipeTransport(FileTransport):
     def send_outbox(self) -> None:
         """Nothing is ever put off."""
 
-    def tell(self, exc: BaseException, message: str) -> None:
-        """Tell the exception handler."""
-        self._loop.call_exception_handler(
-            {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
-        )
-
     def __repr__(self) -> str:
         info = [type(self).__name__]
         if not self._alive:
