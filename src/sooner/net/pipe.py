@@ -245,6 +245,7 @@ class WritePipeTransport(PipeTransport):
             return
         written: cython.Py_ssize_t = 0
         if self._size == 0:
+            cython.cast(LoopCore, self._loop).expect_events()
             try:
                 written = _write(self._sock_fd, data)
             except (BlockingIOError, InterruptedError):
@@ -271,6 +272,7 @@ class WritePipeTransport(PipeTransport):
     def _write_ready(self) -> None:
         if self._conn_lost > 0:
             return
+        cython.cast(LoopCore, self._loop).expect_events()
         try:
             written: cython.Py_ssize_t = _write(self._sock_fd, self._buffer)
         except (BlockingIOError, InterruptedError):
