@@ -1,4 +1,4 @@
-from .._capi cimport recv_bytes, send_bytes
+from .._capi cimport recv_bytes, recycle_future, send_bytes
 from ..core.driver cimport Driver, EdgeTriggered
 from ..core.future cimport FINISHED, PENDING, Future, leave_value, new_future, thrown
 from ..core.handle cimport Handle
@@ -28,7 +28,7 @@ cdef class Queue(EdgeTriggered):
     cdef leave(self, Future future)
     cdef admit(self, sock)
     cdef bint knows(self, sock) except -1
-    cdef watch(self, sock)
+    cdef watch(self, sock, loop)
     cdef unwatch(self)
     cdef bint dismiss(self, Exception exc) except -1
 
@@ -55,6 +55,7 @@ cdef class SocketOperation:
 
 cdef class Receive(SocketOperation):
     cdef object _size
+    cdef void *_attributes
     cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
@@ -87,5 +88,6 @@ cdef class Writable(SocketOperation):
     cdef int attempt(self, int fd, Queue queue) except -1
     cdef str method(self)
 
+cdef int file_descriptor(sock) except? -1
 cdef bint is_plain_tcp(sock) except -1
 cdef SocketCall socket_call(SocketLoop loop, sock, bint writes, str method, tuple arguments)

@@ -47,7 +47,7 @@ from ..core.loop import LoopCore
 from ..core.scheduler import Scheduler
 
 if not cython.compiled:
-    from .._capi import recv_bytes, send_bytes
+    from .._capi import recv_bytes, recycle_future, send_bytes
     from ..core.future import FINISHED, PENDING, leave_value, new_future, thrown
     from ..core.scheduler import WAITING
 
@@ -55,6 +55,7 @@ if not cython.compiled:
     DONE, BLOCKED, BUSY = range(3)
 
 _Socket: Any = cython.declare(object, socket.socket)
+_fileno: Any = cython.declare(object, socket.socket.fileno)
 _check_ssl_socket: Any = cython.declare(object, base_events._check_ssl_socket)  # type: ignore[attr-defined]
 _COMPILED: Any = cython.declare(cython.bint, cython.compiled)
 _IDLE_EVENTS: Any = cython.declare(cython.int, 4)
@@ -145,12 +146,13 @@ class Queue(EdgeTriggered):
         """Tell whether the queue is watched for this very socket, if it is watched."""
         return self._sock is not None and self._sock() is sock
 
-    def watch(self, sock: Any) -> None:
-        """Have the driver push this when the socket may be ready."""
+    def watch(self, sock: Any, loop: Any) -> None:
+        """Have the driver push this when the socket may be ready; RuntimeError if a transport has it."""
         self._idle = 0
         watched = self._driver.watches(self._fd, self, self._writes)
         if watched and self.knows(sock):
             return
+        loop._ensure_fd_no_transport(self._fd)
         if watched and not self._keeps:
             self.unwatch()
         try:
@@ -352,7 +354,7 @@ class SocketOperation:
             _check_ssl_socket(sock)
         if loop._debug and sock.gettimeout() != 0:
             raise ValueError('the socket must be non-blocking')
-        fd: cython.int = sock.fileno()
+        fd: cython.int = file_descriptor(sock)
         queue = loop.queue(fd, self._writes)
         if queue is not None and cython.cast(Queue, queue)._first is not None:
             cython.cast(Queue, queue).admit(sock)
@@ -363,18 +365,17 @@ class SocketOperation:
             return None
         if loop._status > WAITING:
             loop.check_usable()
-        if fd in self._loop._open_transports:
-            self._loop._ensure_fd_no_transport(fd)
         if queue is None:
             queue = loop.new_queue(fd, self._writes)
         if outcome == BUSY:
+            self._loop._ensure_fd_no_transport(fd)
             self.stand_by(queue)
             return None
         return self.wait(queue, fd)
 
     def wait(self, queue: Any, fd: cython.int) -> Future:
         """Stand in the queue; return the future that is done when it is time to try."""
-        cython.cast(Queue, queue).watch(self._sock)
+        cython.cast(Queue, queue).watch(self._sock, self._loop)
         future: Future = new_future(cython.cast(Scheduler, self._loop))
         cython.cast(Queue, queue).join(future)
         self._queue = queue
@@ -400,13 +401,14 @@ class SocketOperation:
             future._blocking = True
             return future
         try:
-            future.result()
-            fd: cython.int = self._sock.fileno()
+            if future._status != FINISHED or future._error is not None:
+                raise future.failure()
+            fd: cython.int = file_descriptor(self._sock)
             outcome: cython.int = self.attempt(fd, queue)
             if outcome == BUSY:
                 return None
             if outcome == BLOCKED:
-                queue.watch(self._sock)
+                queue.watch(self._sock, self._loop)
                 future = new_future(cython.cast(Scheduler, self._loop))
                 queue.replace_first(cython.cast(Future, self._future), future)
                 self._future = future
@@ -629,6 +631,12 @@ class Writable(SocketOperation):
         return 'sock_sendfile'
 
 
+def file_descriptor(sock: Any) -> int:
+    """Tell the number that a socket has now."""
+    number: cython.int = _fileno(sock) if type(sock) is _Socket else sock.fileno()
+    return number
+
+
 def is_plain_tcp(sock: Any) -> bool:
     """Tell whether this is a TCP socket, and reads give its bytes as they come, without records (as of TLS)."""
     try:
@@ -646,3 +654,14 @@ def socket_call(
     operation._method = method
     operation._arguments = arguments
     return operation
+
+
+if cython.compiled:
+    _sample = Receive.__new__(Receive)
+    recycle_future(
+        Receive,
+        _sample,
+        cython.cast(Receive, _sample)._status,
+        cython.cast(Receive, _sample)._attributes,
+    )
+    del _sample
