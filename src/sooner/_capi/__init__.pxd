@@ -104,4 +104,5 @@ cdef extern from "capi.h":
 
     # datagram.h
     object recv_datagram(object sock, int fd)
+    object datagram_sender()
     int send_datagram(object sock, int fd, int family, bytes data, object address) except -2

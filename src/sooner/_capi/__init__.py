@@ -44,6 +44,7 @@ __all__ = [
     'coro_send',
     'coro_throw',
     'cython_version',
+    'datagram_sender',
     'delete_attribute',
     'epoll_change',
     'epoll_wait_for',
@@ -529,16 +530,25 @@ def own_address(ends: Endpoints) -> Any:
 # Datagrams of IP.
 
 
-def recv_datagram(sock: socket.socket, fd: int) -> tuple[bytes, Any] | None:
-    """Return the next datagram and its sender's address, or None if there is none."""
+_received = threading.local()
+
+
+def recv_datagram(sock: socket.socket, fd: int) -> bytes | None:
+    """Return the next datagram, whose sender's address datagram_sender() gives then; None if there is none."""
     try:
-        return sock.recvfrom(64 * 1024)
+        data, _received.sender = sock.recvfrom(64 * 1024)
     except (BlockingIOError, InterruptedError):
         return None
+    return data
+
+
+def datagram_sender() -> Any:
+    """Return the address of the sender of what recv_datagram() has received."""
+    return _received.__dict__.pop('sender', None)
 
 
 def send_datagram(sock: socket.socket, fd: int, family: int, data: bytes, address: Any) -> int:
-    """Send to an address that recv_datagram() told, or to the peer of a connected socket (None).
+    """Send to an address that datagram_sender() told, or to the peer of a connected socket (None).
 
     Return 1, or 0 if that can't be done now, or -1: another address, which is for the socket's sendto().
     """

@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 
 #define SOONER_DATAGRAM (64 * 1024)   /* no datagram of IP is larger */
-#define SOONER_KNOWN 512              /* a power of two */
+#define SOONER_KNOWN 4096             /* a power of two */
 
 SOONER_STATIC struct {
     PyObject *tuple;
@@ -22,13 +22,14 @@ static inline size_t sooner_address_size(const sooner_address *address) {
 }
 
 static inline size_t sooner_known_place(const sooner_address *address) {
-    uint32_t mix = address->inet.sin_port;   /* it has the same place in both */
+    uint32_t mix = 0;
     const unsigned char *host = (const unsigned char *)&address->inet.sin_addr;
     if (address->any.sa_family == AF_INET6)
         host = (const unsigned char *)&address->inet6.sin6_addr + 12;
     for (int i = 0; i < 4; i++)
         mix = mix * 31 + host[i];
-    return (mix ^ mix >> 9) & (SOONER_KNOWN - 1);
+    mix += ntohs(address->inet.sin_port);   /* it has the same place in both; those of one host are often neighbours */
+    return mix & (SOONER_KNOWN - 1);
 }
 
 /* The tuple for an address of AF_INET or AF_INET6: as Python's sockets tell it. */
@@ -58,7 +59,9 @@ static PyObject *sooner_known_tuple(const sooner_address *address) {
     return tuple;
 }
 
-/* The next datagram and its sender's address, as a tuple; None if there is none. */
+SOONER_STATIC PyObject *sooner_sender;   /* a tuple or None, or NULL if nobody is to take it */
+
+/* The next datagram, whose sender's address datagram_sender() gives then; None if there is none. */
 CYTHON_UNUSED static PyObject *sooner_recv_datagram(int fd) {
     SOONER_STATIC char scratch[SOONER_DATAGRAM];
     sooner_address address;
@@ -70,24 +73,30 @@ CYTHON_UNUSED static PyObject *sooner_recv_datagram(int fd) {
             Py_RETURN_NONE;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
-    PyObject *data = PyBytes_FromStringAndSize(scratch, count), *tuple, *result = NULL;
-    if (data == NULL)
-        return NULL;
+    PyObject *tuple;
     if (size == 0 || (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6))
         tuple = Py_NewRef(Py_None);
     else
         tuple = sooner_known_tuple(&address);
-    if (tuple != NULL) {
-        result = PyTuple_Pack(2, data, tuple);
+    if (tuple == NULL)
+        return NULL;
+    PyObject *data = PyBytes_FromStringAndSize(scratch, count);
+    if (data == NULL)
         Py_DECREF(tuple);
-    }
-    Py_DECREF(data);
-    return result;
+    else
+        Py_XSETREF(sooner_sender, tuple);
+    return data;
+}
+
+CYTHON_UNUSED static PyObject *datagram_sender(void) {
+    PyObject *tuple = sooner_sender;
+    sooner_sender = NULL;
+    return tuple != NULL ? tuple : Py_NewRef(Py_None);
 }
 
 #define recv_datagram(sock, fd) ((void)(sock), sooner_recv_datagram(fd))
 
-/* Send to an address that recv_datagram() told, or to the peer of a connected socket (None).
+/* Send to an address that datagram_sender() told, or to the peer of a connected socket (None).
    1; 0 if that can't be done now; -1: another address, which only Python can read; -2 with an exception. */
 CYTHON_UNUSED static int sooner_send_datagram(int fd, int family, PyObject *data, PyObject *tuple) {
     const sooner_address *address = NULL;

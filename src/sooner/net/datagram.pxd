@@ -2,6 +2,7 @@ from .._capi cimport (
     context_method1,
     context_method2,
     copy_methods,
+    datagram_sender,
     recv_datagram,
     recycle_future,
     send_datagram,
@@ -14,7 +15,7 @@ cdef class DatagramTransport(FileTransport):
     cdef int _family
     cdef bint _ip, _connected
     cdef name_socket(self, sock)
-    cdef object receive(self)
+    cdef tuple receive(self)
     cdef report(self, BaseException exc, str method)
     cdef bint send_now(self, data, addr) except -1
     cdef forget_first(self)

@@ -19,7 +19,15 @@ from ..core.loop import LoopCore
 from .transport import FileTransport, Transport
 
 if not cython.compiled:
-    from .._capi import context_method1, context_method2, copy_methods, recv_datagram, recycle_future, send_datagram
+    from .._capi import (
+        context_method1,
+        context_method2,
+        copy_methods,
+        datagram_sender,
+        recv_datagram,
+        recycle_future,
+        send_datagram,
+    )
 
 _MOST_AT_ONCE: Any = cython.declare(cython.int, 64)
 _LARGEST: Any = cython.declare(object, 256 * 1024)
@@ -91,27 +99,31 @@ class DatagramTransport(FileTransport):
     def read_ready(self) -> None:
         for _ in range(_MOST_AT_ONCE):
             try:
-                received = recv_datagram(self._file, self._sock_fd) if self._ip else self.receive()
+                if self._ip:
+                    data = recv_datagram(self._file, self._sock_fd)
+                    addr = datagram_sender()
+                else:
+                    data, addr = self.receive()
             except OSError as exc:
                 self.report(context_method1(self._context, self._protocol, 'error_received', exc), 'error_received')
             except BaseException as exc:
                 self.fail(exc, 'Fatal read error on datagram transport')
             else:
-                if received is None:
+                if data is None:
                     return
-                data, addr = received
                 failure = context_method2(self._context, self._protocol, 'datagram_received', data, addr)
                 if failure is not None:
                     self.report(failure, 'datagram_received')
             if not self._reading:
                 return
 
-    def receive(self) -> Any:
-        """Return the next datagram and its sender's address, or None."""
+    def receive(self) -> tuple[Any, Any]:
+        """Return the next datagram, or None, and its sender's address."""
         try:
-            return self._file.recvfrom(_LARGEST)
+            received: tuple[Any, Any] = self._file.recvfrom(_LARGEST)
         except (BlockingIOError, InterruptedError):
-            return None
+            return None, None
+        return received
 
     def report(self, exc: BaseException | None, method: str) -> None:
         """Tell the exception handler what a method of the protocol raised, which ends nothing."""
