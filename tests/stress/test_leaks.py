@@ -13,6 +13,7 @@ import contextvars
 import gc
 import os
 import socket
+import ssl
 import sys
 import weakref
 from collections import Counter
@@ -499,9 +500,262 @@ async def connections_refused(loop: Any, count: int) -> None:
                 await loop.create_connection(asyncio.Protocol, *sock.getsockname())
 
 
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Let it begin, then cancel it, and wait until it has ended."""
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def double(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each line with two."""
+    async for line in reader:
+        writer.writelines([line, line])
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+@operation
+async def streams(loop: Any, count: int) -> None:
+    async with await asyncio.start_server(double, '127.0.0.1', 0) as server:
+        for _ in range(count // 20):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for line in (b'some\n', b'more\n'):
+                writer.write(line)
+                await writer.drain()
+                assert await reader.readexactly(2) + await reader.readuntil(b'\n') == line
+                assert await reader.readline() == line
+            writer.write_eof()
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                await reader.readexactly(1)
+            writer.close()
+            await writer.wait_closed()
+
+
+@operation
+async def streams_whose_operations_are_cancelled(loop: Any, count: int) -> None:
+    for _ in range(count // 20):
+        left, right = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=left)
+        with right:
+            for method in (reader.readline, reader.read, reader.__anext__):
+                await cancel(loop.create_task(method()))
+            writer.write(bytearray(1_000_000))
+            await cancel(loop.create_task(writer.drain()))
+            waiting = loop.create_task(reader.readexactly(10))
+            await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await waiting
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@operation
+async def socket_operations(loop: Any, count: int) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        right.setblocking(False)
+        for _ in range(count // 10):
+            await cancel(loop.create_task(loop.sock_recv(right, 10)))
+            receiving = loop.create_task(loop.sock_recv(right, 10))
+            await asyncio.sleep(0)
+            await loop.sock_sendall(left, b'x' * 20)
+            await receiving
+            await loop.sock_recv_into(right, bytearray(10))
+            await cancel(loop.create_task(loop.sock_sendall(left, bytes(1_000_000))))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    right.recv(1 << 20)
+
+
+@operation
+async def sockets_accepted(loop: Any, count: int) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        listening.setblocking(False)
+        for _ in range(count // 20):
+            await cancel(loop.create_task(loop.sock_accept(listening)))
+            accepting = loop.create_task(loop.sock_accept(listening))
+            with socket.socket() as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, listening.getsockname())
+                connection, _ = await accepting
+                await cancel(loop.create_task(loop.sock_recv(connection, 10)))
+                connection.close()
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """Lets who waits know when something came, and when it is over."""
+
+    def __init__(self, loop: Any) -> None:
+        self.came = loop.create_future()
+        self.over = loop.create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.came.set_result(data)
+        raise ValueError(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.over.set_result(exc)
+
+
+@operation
+async def datagram_endpoints(loop: Any, count: int) -> None:
+    for i in range(count // 10):
+        transport, protocol = await loop.create_datagram_endpoint(lambda: Datagrams(loop), ('127.0.0.1', 0))
+        transport.note = [transport]
+        transport.sendto(b'datagram', transport.get_extra_info('sockname'))
+        transport.sendto(bytes(100_000), transport.get_extra_info('sockname'))
+        await protocol.came
+        if i % 2:
+            transport.close()
+        else:
+            transport.abort()
+        await protocol.over
+
+
+@operation
+async def pipes(loop: Any, count: int) -> None:
+    for i in range(count // 10):
+        read, write = os.pipe()
+        over = loop.create_future()
+        reading, _ = await loop.connect_read_pipe(lambda over=over: Received(over), os.fdopen(read, 'rb', 0))
+        writing, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write, 'wb', 0))
+        writing.note = [writing]
+        writing.write(bytes(100_000))
+        if i % 3 == 0:
+            writing.close()
+        elif i % 3 == 1:
+            writing.abort()
+        else:
+            reading.close()
+        await over
+        writing.close()
+        await asyncio.sleep(0)
+
+
+class Received(asyncio.Protocol):
+    """Lets who waits know when it is over."""
+
+    def __init__(self, over: Any) -> None:
+        self.over = over
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.over.set_result(exc)
+
+
+@operation
+async def processes(loop: Any, count: int) -> None:
+    for i in range(count // 30):
+        process = await asyncio.create_subprocess_exec('cat', stdin=asyncio.subprocess.PIPE, stdout=-1)
+        await cancel(loop.create_task(process.wait()))
+        if i % 2:
+            await process.communicate(b'data')
+        else:
+            process.kill()
+            await process.wait()
+    with contextlib.suppress(FileNotFoundError):
+        await asyncio.create_subprocess_exec('/nowhere/to/be/found', stdin=asyncio.subprocess.PIPE)
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Those of a client and of its server."""
+    certificates = Path(__file__).parents[1] / 'net' / 'certificates'
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificates / 'server.pem')
+    return ssl.create_default_context(cafile=str(certificates / 'authority.pem')), server
+
+
+async def talk(loop: Any, client: Any, server: Any) -> None:
+    """Exchange something, and close, in good order or not."""
+    client.transport.note = [client.transport]
+    client.transport.write(b'question')
+    server.transport.write(bytearray(100_000))
+    await client.heard
+    server.transport.close()
+    await asyncio.gather(client.over, server.over)
+
+
+class Talks(asyncio.Protocol):
+    """Lets who waits know when something came, and when it is over."""
+
+    def __init__(self, loop: Any) -> None:
+        self.heard = loop.create_future()
+        self.over = loop.create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self.heard.done():
+            self.heard.set_result(None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.over.set_result(None)
+
+
+@operation
+async def tls_connections(loop: Any, count: int) -> None:
+    client_context, server_context = contexts()
+    for _ in range(count // 25):
+        left, right = socket.socketpair()
+        (_, client), (_, server) = await asyncio.gather(
+            loop.create_connection(lambda: Talks(loop), sock=left, ssl=client_context, server_hostname='localhost'),
+            loop.connect_accepted_socket(lambda: Talks(loop), right, ssl=server_context),
+        )
+        await talk(loop, client, server)
+
+
+@operation
+async def tls_upgrades(loop: Any, count: int) -> None:
+    client_context, server_context = contexts()
+    for _ in range(count // 25):
+        left, right = socket.socketpair()
+        below, client = await loop.create_connection(lambda: Talks(loop), sock=left)
+        other, server = await loop.connect_accepted_socket(lambda: Talks(loop), right)
+        client.transport, server.transport = await asyncio.gather(
+            loop.start_tls(below, client, client_context, server_hostname='localhost'),
+            loop.start_tls(other, server, server_context, server_side=True),
+        )
+        await talk(loop, client, server)
+
+
+@operation
+async def tls_handshakes_that_fail(loop: Any, count: int) -> None:
+    context, _ = contexts()
+    for i in range(count // 25):
+        left, right = socket.socketpair()
+        right.setblocking(False)
+        connecting = loop.create_task(
+            loop.create_connection(lambda: Talks(loop), sock=left, ssl=context, server_hostname='localhost')
+        )
+        await loop.sock_recv(right, 10_000)
+        if i % 3 == 0:
+            await loop.sock_sendall(right, b'no TLS at all')
+        elif i % 3 == 1:
+            connecting.cancel()
+        else:
+            right.close()
+        await asyncio.wait([connecting])
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await connecting
+        right.close()
+        await asyncio.sleep(0)
+
+
 def objects() -> Counter[str]:
-    """Count what the garbage collector knows, by type. Not what was there before the tests: that is frozen."""
-    return Counter(f'{type(each).__module__}.{type(each).__qualname__}' for each in gc.get_objects())
+    """Count what the garbage collector knows, by type, and open files. Not what was there before: that is frozen."""
+    counts = Counter(f'{type(each).__module__}.{type(each).__qualname__}' for each in gc.get_objects())
+    if sys.platform == 'linux':
+        counts['open files'] = len(os.listdir('/proc/self/fd'))
+    return counts
 
 
 def memory() -> int:
@@ -545,6 +799,9 @@ def collect() -> None:
 def quiet_loop(loop: Any) -> Any:
     """A loop that forgets what it reports: some operations are there to be reported."""
     loop.set_exception_handler(lambda loop, context: None)
+    for _ in range(20_000):  # and that has all the spare handles it may keep
+        loop.call_soon(int)
+    loop.run_until_complete(nothing())
     return loop
 
 
