@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,3 +248,69 @@ if sys.version_info < (3, 12):
 sooner.run(main())
 """)
     assert output.splitlines() == ['[0, 2, 4]']
+
+
+@pytest.mark.parametrize('end', ['close', 'abort', 'drop', 'exit'])
+@pytest.mark.parametrize('kind', ['plain', 'tls', 'pipe'])
+def test_child_takes_nothing_from_a_transfer_of_its_parent(ours: Any, fork: Any, kind: str, end: str) -> None:
+    certificates = Path(__file__).parent / 'net' / 'certificates'
+    output = fork(f"""
+import contextlib, socket, ssl
+
+kind, end, certificates = {kind!r}, {end!r}, {str(certificates)!r}
+
+class Received(asyncio.Protocol):
+    def __init__(self):
+        self.data = b''
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data):
+        self.data += data
+
+    def connection_lost(self, exc):
+        self.lost.set_result(exc)
+
+async def connect(loop):
+    if kind == 'pipe':
+        read, write = os.pipe()
+        _, received = await loop.connect_read_pipe(Received, os.fdopen(read, 'rb', 0))
+        transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write, 'wb', 0))
+        return transport, received
+    left, right = socket.socketpair()
+    server = client = None
+    if kind == 'tls':
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(certificates + '/server.pem')
+        client = ssl.create_default_context(cafile=certificates + '/authority.pem')
+    (transport, _), (_, received) = await asyncio.gather(
+        loop.create_connection(asyncio.Protocol, sock=left, ssl=client, server_hostname=client and 'localhost'),
+        loop.connect_accepted_socket(Received, right, ssl=server),
+    )
+    return transport, received
+
+async def main():
+    loop = asyncio.get_running_loop()
+    transport, received = await connect(loop)
+    transport.write(b'x' * 500_000)
+    await asyncio.sleep(0)
+    transport.write(b'y' * 10)
+
+    def child():
+        nonlocal transport
+        if end in ('close', 'abort'):
+            with contextlib.suppress(RuntimeError):  # that the loop is the parent's
+                getattr(transport, end)()
+        if end != 'exit':
+            transport = None
+            gc.collect()
+
+    in_child(child)
+    transport.write(b'end')
+    transport.close()
+    await received.lost
+    assert received.data == b'x' * 500_000 + b'y' * 10 + b'end', (len(received.data), received.data[-50:])
+
+sooner.run(main())
+print('all there')
+""")
+    assert output.splitlines() == ['all there']
