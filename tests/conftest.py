@@ -136,6 +136,12 @@ def loop(request: pytest.FixtureRequest, make_loop: LoopMaker) -> Any:
 
 
 @pytest.fixture
+def not_in_debug_mode(loop: Any) -> None:
+    """For tests of what debug mode would change, which may be on from the start: PYTHONASYNCIODEBUG, python -X dev."""
+    loop.set_debug(False)
+
+
+@pytest.fixture
 def run(loop: Any) -> Callable[[Any], Any]:
     """Run an awaitable in the loop."""
     result: Callable[[Any], Any] = loop.run_until_complete

@@ -374,6 +374,7 @@ def test_removing_when_the_future_is_done_is_too_late(future: Any, turn: Any) ->
     assert called == [future, future]
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_callback_that_raises_is_reported_and_the_others_run(
     future: Any, turn: Any, reports: list[dict[str, Any]]
 ) -> None:
@@ -396,6 +397,7 @@ def test_callback_that_raises_is_reported_and_the_others_run(
     assert isinstance(report['handle'], asyncio.Handle)
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 @pytest.mark.parametrize('done', [False, True], ids=['pending', 'done'])
 def test_callback_that_cannot_be_called_is_never_silent(
     future: Any, turn: Any, reports: list[dict[str, Any]], done: bool
@@ -586,6 +588,7 @@ def test_iterator_of_a_future_is_what_a_generator_needs(each: Any, loop: Any) ->
 # The exception that nobody asked for.
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_exception_never_retrieved_is_reported_once(each: Any, loop: Any, reports: list[dict[str, Any]]) -> None:
     error = ValueError('forgotten')
     future = each.Future(loop=loop)
@@ -683,6 +686,7 @@ def test_future_kept_by_the_exception_handler_goes_on_living(
 # repr(), and the private names that libraries read.
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_repr_tells_the_state(each: Any, loop: Any) -> None:
     assert repr(loop.create_future()) == '<Future pending>'
     future = loop.create_future()
@@ -710,6 +714,7 @@ def test_repr_of_a_future_that_holds_itself_ends(each: Any, loop: Any) -> None:
     assert repr(future).startswith('<Future finished result=[')
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_private_names_that_libraries_read(each: Any, loop: Any) -> None:
     future = loop.create_future()
     assert future._state == 'PENDING'

@@ -226,6 +226,7 @@ def test_repr_of_a_handle_cancelled_in_debug_mode_still_tells_the_callback(each:
     assert 'double(' in repr(handle)
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_debug_mode_remembers_where_a_handle_was_made(each: Any, loop: Any) -> None:
     assert loop.call_soon(double, 1)._source_traceback is None
     loop.set_debug(True)

@@ -753,6 +753,7 @@ def test_callback_may_collect_garbage_that_schedules(each: Any, loop: Any, turn:
 # Statistics.
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_statistics_count_what_happened(ours: Any, loop: Any, turn: Any) -> None:
     before = loop.statistics()
     assert (before.tasks_created, before.timers, before.ready, before.callbacks_run) == (0, 0, 0, 0)
@@ -1011,5 +1012,6 @@ def test_every_method_of_asyncios_loop_is_there(ours: Any, loop: Any) -> None:
     assert missing <= {'_timer_handle_cancelled', 'connect_accepted_socket', 'getaddrinfo', 'getnameinfo'}
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_repr_tells_state_and_driver(ours: Any, loop: Any) -> None:
     assert repr(loop) == f'<Loop running=False closed=False debug=False driver={ours.name}>'

@@ -1097,6 +1097,7 @@ def test_awaitable_whose_result_raises_raises_in_the_coroutine(each: Any, loop: 
     assert run(main()) == 'went on'
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 @pytest.mark.parametrize('fails', ['get blocking', 'set blocking', 'get_loop', 'add_done_callback', 'cancel'])
 def test_awaitable_that_raises_is_never_silent_and_never_ends_the_loop(
     each: Any, loop: Any, turn: Any, reports: list[dict[str, Any]], fails: str
@@ -1125,6 +1126,7 @@ def test_awaitable_that_raises_is_never_silent_and_never_ends_the_loop(
     task._log_destroy_pending = False
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_awaitable_whose_cancel_raised_wakes_the_task_no_second_time(
     each: Any, loop: Any, turn: Any, reports: list[dict[str, Any]]
 ) -> None:
@@ -1884,6 +1886,7 @@ def test_exit_out_of_an_eager_step_comes_out_where_it_was_made(
 # What it shows.
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_private_names_that_libraries_read(each: Any, loop: Any, run: Any) -> None:
     async def main() -> None:
         future = loop.create_future()
@@ -1931,6 +1934,7 @@ def test_fut_waiter_of_a_task_that_waits_for_a_task(each: Any, loop: Any, run: A
     run(main())
 
 
+@pytest.mark.usefixtures('not_in_debug_mode')
 def test_repr_tells_name_state_and_coroutine(each: Any, loop: Any, run: Any) -> None:
     async def wait_here(future: Any) -> str:
         return await future

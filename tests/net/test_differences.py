@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import ssl
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import Recorder
 
 Run = Callable[[Any], Any]
 
@@ -121,3 +126,161 @@ def test_methods_of_a_protocol_share_a_context(ours: Any, run: Run) -> None:
         assert variable.get() == 'outside'
 
     run(main())
+
+
+def test_an_error_of_the_system_in_connection_made_is_reported_as_any_other(
+    each: Any, run: Run, reports: list[dict[str, Any]]
+) -> None:
+    """No difference: only what the system says of the connection itself is nobody's business."""
+
+    class Refuses(Raises):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+            raise PermissionError('connected')
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made = loop.create_future()
+
+        def factory() -> asyncio.Protocol:
+            made.set_result(protocol := Refuses())
+            return protocol
+
+        async with await loop.create_server(factory, '127.0.0.1', 0) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            protocol = await made
+            writer.close()
+            await protocol.lost
+
+    run(main())
+    assert [str(report['exception']) for report in reports] == ['connected']
+
+
+def test_a_replaced_data_received_is_called(each: Any, run: Run) -> None:
+    """No difference either, not even for the protocols of streams, which are fed past that method."""
+    received = []
+
+    class Protocol(asyncio.Protocol):
+        """Of which instances can have attributes."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for protocol in (Protocol(), asyncio.StreamReaderProtocol(asyncio.StreamReader(loop=loop), loop=loop)):
+            left, right = socket.socketpair()
+            transport, _ = await loop.create_connection(lambda protocol=protocol: protocol, sock=left)  # type: ignore[misc]
+            with right:
+                told = loop.create_future()
+                protocol.data_received = told.set_result  # type: ignore[method-assign]
+                right.sendall(b'x')
+                received.append(await told)
+            transport.close()
+
+    run(main())
+    assert received == [b'x', b'x']
+
+
+def test_a_feed_data_replaced_after_the_connection_was_made_is_not_called(each: Any, run: Run) -> None:
+    async def main() -> list[bytes]:
+        left, right = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=left)
+        received: list[bytes] = []
+        feed_data = reader.feed_data
+        reader.feed_data = lambda data: (received.append(data), feed_data(data))[1]  # type: ignore[method-assign]
+        with right:
+            right.sendall(b'line\n')
+            assert await reader.readline() == b'line\n'
+        writer.close()
+        await asyncio.sleep(0)
+        return received
+
+    assert run(main()) == ([b'line\n'] if each.is_stock else [])
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='there are no processes')
+def test_what_a_child_does_is_told_without_another_turn(each: Any, run: Run) -> None:
+    class Told(asyncio.SubprocessProtocol):
+        def __init__(self) -> None:
+            self.data = b''
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def pipe_data_received(self, fd: int, data: bytes) -> None:
+            self.data += data
+
+        def connection_lost(self, exc: BaseException | None) -> None:
+            self.lost.set_result(None)
+
+    async def main() -> None:
+        transport, told = await asyncio.get_running_loop().subprocess_exec(Told, 'cat')
+        transport.get_pipe_transport(1).get_protocol().data_received(b'data')
+        assert told.data == (b'' if each.is_stock else b'data')
+        await asyncio.sleep(0)
+        assert told.data == b'data'
+        transport.close()
+        await told.lost
+        await asyncio.sleep(0)  # for the pipes to be closed, too
+
+    run(main())
+
+
+def test_connection_lost_follows_an_upgrade_that_failed(each: Any, run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        protocol = Recorder()
+        transport, _ = await loop.create_connection(lambda: protocol, sock=left)
+        upgrading = loop.create_task(
+            loop.start_tls(transport, protocol, ssl.create_default_context(), server_hostname='localhost')
+        )
+        right.setblocking(False)
+        await loop.sock_recv(right, 100)
+        right.close()
+        with pytest.raises(ConnectionError):
+            await upgrading
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert protocol.calls == ['connection_made', *([] if each.is_stock else ['connection_lost'])]
+
+    run(main())
+
+
+def test_a_full_listener_is_no_connection(each: Any, run: Run, loop: Any, tmp_path: Path) -> None:
+    if sys.platform != 'linux':
+        pytest.skip('elsewhere the kernel refuses the connection')
+
+    async def main() -> None:
+        address = str(tmp_path / 'socket')
+        with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as first:
+            listening.bind(address)
+            listening.listen(0)
+            first.setblocking(False)
+            await loop.sock_connect(first, address)
+            with socket.socket(socket.AF_UNIX) as second:
+                second.setblocking(False)
+                if each.is_stock:
+                    await loop.sock_connect(second, address)
+                    with pytest.raises(OSError):  # noqa: PT011  # which error is the kernel's business
+                        second.getpeername()
+                else:
+                    with pytest.raises(BlockingIOError):
+                        await loop.sock_connect(second, address)
+
+    run(main())
+
+
+def test_a_report_names_the_method_that_failed(each: Any, run: Run, loop: Any, reports: list[dict[str, Any]]) -> None:
+    class Fails(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            told.set_result(None)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        transport, _ = await loop.create_datagram_endpoint(Fails, ('127.0.0.1', 0))
+        transport.sendto(b'data', transport.get_extra_info('sockname'))
+        await told
+        transport.close()
+        await asyncio.sleep(0)
+
+    told = loop.create_future()
+    run(main())
+    assert [type(report['exception']) for report in reports] == [ZeroDivisionError]
+    assert ('protocol.datagram_received()' in reports[0]['message']) is not each.is_stock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -54,5 +55,68 @@ def test_other_end_hears_while_the_loop_is_busy(
         assert peer.events == [event]
         transport.close()
         other.close()
+
+    run(main())
+
+
+class DatagramPeer(Peer, asyncio.DatagramProtocol):
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.data_received(data)
+
+
+@pytest.mark.parametrize('end', [False, True], ids=['write', 'close'])
+def test_reader_of_a_pipe_hears_while_the_loop_is_busy(each: Any, run: Callable[[Any], Any], end: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        read, write = os.pipe()
+        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write, 'wb', 0))
+        reader, peer = await loop.connect_read_pipe(Peer, os.fdopen(read, 'rb', 0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if end:
+            writer.close()
+        else:
+            writer.write(b'x')
+        for _ in range(4 if end else 2):
+            await asyncio.sleep(0)
+        assert peer.events[:1] == (['end'] if end else ['received 1'])
+        writer.close()
+        reader.close()
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_receiver_of_a_datagram_hears_while_the_loop_is_busy(each: Any, run: Callable[[Any], Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, peer = await loop.create_datagram_endpoint(DatagramPeer, ('127.0.0.1', 0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        transport.sendto(b'x', transport.get_extra_info('sockname'))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert peer.events == ['received 1']
+        transport.close()
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_other_end_of_a_socket_hears_while_the_loop_is_busy(each: Any, run: Callable[[Any], Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        with left:
+            left.setblocking(False)
+            other, peer = await loop.create_connection(Peer, sock=right)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            await loop.sock_sendall(left, b'x')
+            for _ in range(2):
+                await asyncio.sleep(0)
+            assert peer.events == ['received 1']
+            other.close()
+            await asyncio.sleep(0)
 
     run(main())

@@ -279,12 +279,11 @@ def test_errors_can_go_where_the_output_goes(each: Any, run: Any) -> None:
 def test_popen_arguments_are_passed_on(each: Any, run: Any, tmp_path: Path) -> None:
     async def main() -> None:
         read, write = os.pipe()
-        script = 'pwd; echo "$NAME"; umask; ps -o pgid= -p $$ | tr -d " "; echo $$; echo passed >/dev/fd/'
-        script += str(write)
         process = await asyncio.create_subprocess_exec(
             'sh',
             '-c',
-            script,
+            f'pwd; echo "$NAME"; umask; echo passed >/dev/fd/{write}; read line',
+            stdin=PIPE,
             stdout=PIPE,
             cwd=tmp_path,
             env={**os.environ, 'NAME': 'value'},
@@ -292,9 +291,11 @@ def test_popen_arguments_are_passed_on(each: Any, run: Any, tmp_path: Path) -> N
             process_group=0,
             pass_fds=[write],
         )
-        output, _ = await process.communicate()
-        cwd, name, umask, group, pid = output.decode().split()
-        assert (cwd, name, int(umask, 8), group) == (str(tmp_path), 'value', 0o27, pid)
+        assert process.stdout is not None
+        cwd, name, umask = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
+        assert (cwd, name, int(umask, 8)) == (str(tmp_path), 'value', 0o27)
+        assert os.getpgid(process.pid) == process.pid
+        await process.communicate(b'\n')
         os.close(write)
         assert os.read(read, 100) == b'passed\n'
         os.close(read)

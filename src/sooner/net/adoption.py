@@ -26,11 +26,21 @@ _Protocol: Any = cython.declare(object, asyncio.StreamReaderProtocol)
 
 
 class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
-    """What an `asyncio.StreamReaderProtocol` becomes. Transports of ours feed its `_receiver`, past data_received()."""
+    """What an `asyncio.StreamReaderProtocol` becomes.
+
+    Transports of ours feed its `_receiver`, past data_received(), until somebody puts another method in that place.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _Protocol.__setattr__(self, name, value)
+        if name == 'data_received':
+            self._receiver = None
+            if self._transport is not None and self._transport.get_protocol() is self:
+                self._transport.set_protocol(self)
 
     def connection_made(self, transport: Any) -> None:
         """Give the reader its transport; of a server, call back with a writer too."""
-        received: ReceivedBytes = self._receiver
+        received: ReceivedBytes = self._received
         received._stream = transport if isinstance(transport, Transport) else None
         connected: Any = self._client_connected_cb  # type: ignore[has-type]
         if connected is None:
@@ -50,7 +60,7 @@ class StreamReaderProtocol(_Protocol):  # type: ignore[misc]
             self._client_connected_cb = connected
 
     def _drain_helper(self) -> Any:
-        return new_drain(None, self, self._receiver)
+        return new_drain(None, self, self._received)
 
 
 def _methods() -> list[Any]:
@@ -87,4 +97,4 @@ def adopt_stream(loop: Any, protocol: Any) -> None:
     received.take_over(reader)
     reader.__class__ = StreamReader
     protocol.__class__ = StreamReaderProtocol
-    protocol._receiver = received
+    protocol._received = protocol._receiver = received

@@ -7,7 +7,6 @@ from .transport cimport FileTransport, Receiver
 cdef class PipeTransport(FileTransport):
     cdef int _kind
     cdef dict __dict__
-    cdef tell(self, BaseException exc, str message)
 
 cdef class ReadPipeTransport(PipeTransport):
     cdef bint _always_ready

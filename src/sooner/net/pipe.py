@@ -89,12 +89,6 @@ class PipeTransport(FileTransport):
     def send_outbox(self) -> None:
         """Nothing is ever put off."""
 
-    def tell(self, exc: BaseException, message: str) -> None:
-        """Tell the exception handler."""
-        self._loop.call_exception_handler(
-            {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
-        )
-
     def __repr__(self) -> str:
         info = [type(self).__name__]
         if not self._alive:
@@ -251,6 +245,7 @@ class WritePipeTransport(PipeTransport):
             return
         written: cython.Py_ssize_t = 0
         if self._size == 0:
+            cython.cast(LoopCore, self._loop).expect_events()
             try:
                 written = _write(self._sock_fd, data)
             except (BlockingIOError, InterruptedError):
@@ -277,6 +272,7 @@ class WritePipeTransport(PipeTransport):
     def _write_ready(self) -> None:
         if self._conn_lost > 0:
             return
+        cython.cast(LoopCore, self._loop).expect_events()
         try:
             written: cython.Py_ssize_t = _write(self._sock_fd, self._buffer)
         except (BlockingIOError, InterruptedError):

@@ -44,6 +44,7 @@ cdef class FileTransport(Transport):
     cdef start_writing(self)
     cdef stop_writing(self)
     cdef fail(self, BaseException exc, str message)
+    cdef tell(self, BaseException exc, str message)
     cdef force_close(self, BaseException exc)
     cdef forget_writes(self)
     cdef lose(self, BaseException exc)

@@ -243,9 +243,9 @@ class FileTransport(Transport):
         if exc is not None:
             if waiter is not None and not waiter.done() and isinstance(exc, Exception):
                 waiter.set_exception(exc)  # who waits is told, and need not be told twice
-                self.force_close(exc)
             else:
-                self.fail(exc, 'Fatal error: protocol.connection_made() call failed.')
+                self.tell(exc, 'Fatal error: protocol.connection_made() call failed.')
+            self.force_close(exc)
         try:
             self.start_reading()
         except OSError as failure:  # the file was closed by somebody, or is none that can be watched
@@ -337,12 +337,18 @@ class FileTransport(Transport):
         if self._loop is None:
             return
         if not isinstance(exc, OSError):
-            self._loop.call_exception_handler(
-                {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
-            )
+            self.tell(exc, message)
         elif cython.cast(LoopCore, self._loop)._debug:
             _logger.debug('%r: %s', self, message, exc_info=exc)
         self.force_close(exc)
+
+    def tell(self, exc: BaseException, message: str) -> None:
+        """Tell the exception handler, unless it is no business of a handler."""
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+        self._loop.call_exception_handler(
+            {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
+        )
 
     def force_close(self, exc: BaseException | None) -> None:
         """Close now; the protocol's connection_lost(exc) follows.

@@ -8,6 +8,7 @@ not to be measured.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import importlib
@@ -64,15 +65,16 @@ def main() -> None:
     loop: Loop = getattr(module, factory_name)()
     loop.set_exception_handler(give_up)
     said = describe(module, loop)
-    if work.program in SERVERS:
-        listening = loop.run_until_complete(SERVERS[work.program](loop, work.place))
-        settle(work)
-        print(json.dumps(said | {'port': listening.port}), flush=True)
-        loop.run_forever()
-    else:
-        samples = loop.run_until_complete(take_samples(loop, work))
-        print(json.dumps(said | {'samples': samples}), flush=True)
-        os._exit(0)  # whatever is under way is not waited for
+    with contextlib.closing(loop):  # or what it says of that in debug mode would follow what it failed with
+        if work.program in SERVERS:
+            listening = loop.run_until_complete(SERVERS[work.program](loop, work.place))
+            settle(work)
+            print(json.dumps(said | {'port': listening.port}), flush=True)
+            loop.run_forever()
+        else:
+            samples = loop.run_until_complete(take_samples(loop, work))
+            print(json.dumps(said | {'samples': samples}), flush=True)
+            os._exit(0)  # whatever is under way is not waited for
 
 
 def settle(work: Work) -> None:
