@@ -101,6 +101,7 @@ NOT_APPLICABLE = (
             'test_create_server_soreuseport_only_defined',
         )
     ),
+    Rule('test_asyncio.test_base_events.OwnLoopTests.test_create_connection_happy_eyeballs*', MOCKED_SOCKET),
     Rule('test_asyncio.test_base_events.BaseLoopSockSendfileTests.*', STDLIB_INTERNALS),
     Rule('test_asyncio.test_events.*.test_timeout_rounding', PRIVATE_STATE),
     *(
@@ -111,13 +112,11 @@ NOT_APPLICABLE = (
             'test_asyncio.test_graph.TestCallStackPy.*',
         )
     ),
+    Rule('test_asyncio.test_ssl.*.test_remote_shutdown_receives_trailing_data_on_slow_socket', PRIVATE_STATE),
     Rule('test_asyncio.test_sslproto.*.test_connection_lost_when_busy', PRIVATE_STATE),
     Rule('test_asyncio.test_subprocess.*.test_watcher_implementation', CHILD_WATCHERS),
     Rule('test_asyncio.test_subprocess.*.test_create_subprocess_fails_with_inactive_watcher', CHILD_WATCHERS),
-    Rule(
-        'test_asyncio.test_subprocess.*.test_create_subprocess_fails_with_inactive_watcher',
-        CHILD_WATCHERS,
-    ),
+    Rule('test_asyncio.test_subprocess.*.test_pid_not_reaped_before_exit_published', CHILD_WATCHERS),
     Rule('test_asyncio.test_tasks.CoroutineGatherTests.test_issue46672', MOCKED_METHOD),
     Rule('test_asyncio.test_*.EPollEventLoopTests.*', ONCE_IS_ENOUGH),
     Rule('test_asyncio.test_*.PollEventLoopTests.*', ONCE_IS_ENOUGH),

@@ -64,6 +64,17 @@ def test_a_part_of_a_file_is_sent(
     run(main())
 
 
+def test_where_a_file_stands_of_which_nothing_was_sent_is_as_in_asyncio(
+    ours: Any, loop: Any, make_loop: Any, pair: Any, file: Any
+) -> None:
+    positions = []
+    for each in (make_loop(asyncio.new_event_loop), loop):
+        file.seek(7)
+        assert each.run_until_complete(each.sock_sendfile(pair[0], file, len(CONTENT), fallback=False)) == 0
+        positions.append(file.tell())
+    assert positions[0] == positions[1]
+
+
 def test_what_is_no_file_is_refused_without_a_fallback(each: Any, loop: Any, run: Run, pair: Any) -> None:
     with pytest.raises(asyncio.SendfileNotAvailableError):
         run(loop.sock_sendfile(pair[0], io.BytesIO(CONTENT), fallback=False))

@@ -794,6 +794,29 @@ def test_failing_callback_is_reported(each: Any, run: Run, reports: list[Any], c
     assert open_files() == before
 
 
+@pytest.mark.parametrize('trouble', ['a write', 'an alert'])
+def test_transport_below_that_cannot_write_ends_the_connection(
+    each: Any, run: Run, reports: list[Any], trouble: str
+) -> None:
+    def fail(data: bytes) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        transport: Any
+        transport, peer = await connect(protocol := Notes())
+        transport._ssl_protocol._transport.write = fail
+        if trouble == 'a write':
+            transport.write(b'data')
+        else:
+            peer.sock.send(b'this is no TLS record')
+        await protocol.lost.wait()
+        assert isinstance(protocol.error, ZeroDivisionError if trouble == 'a write' else ssl.SSLError)
+        peer.sock.close()
+
+    run(main())
+    assert [report['message'] for report in reports] == ['Fatal error on SSL protocol'] * (trouble == 'a write')
+
+
 def test_failure_of_connection_lost_is_reported(each: Any, run: Run, reports: list[Any]) -> None:
     def fail(notes: Notes) -> None:
         raise ZeroDivisionError

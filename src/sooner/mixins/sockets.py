@@ -8,7 +8,7 @@ import io
 import os
 import socket
 import sys
-from asyncio import SendfileNotAvailableError
+from asyncio import SelectorEventLoop, SendfileNotAvailableError
 from asyncio.base_events import BaseEventLoop, _check_ssl_socket  # type: ignore[attr-defined]
 from typing import Any
 
@@ -17,6 +17,8 @@ from ..net.operations import SocketLoop
 _base_loop: Any = BaseEventLoop
 
 _LARGEST_BLOCK = sys.maxsize // 2 + 1
+_ALWAYS_SEEKS = SelectorEventLoop._sock_sendfile_update_filepos.__code__.co_argcount == 3  # type: ignore[attr-defined]
+"""Whether asyncio sets the position of a file that was to be sent also if nothing of it was: since 3.14."""
 
 
 class Sockets(SocketLoop):
@@ -95,5 +97,5 @@ class Sockets(SocketLoop):
                 await asyncio.sleep(0)  # who reads fast must not keep all others waiting
             return offset - start
         finally:
-            if offset > start:
+            if offset > start or _ALWAYS_SEEKS:
                 os.lseek(source, offset, os.SEEK_SET)

@@ -64,7 +64,7 @@ class PipeTransport(FileTransport):
         kind: cython.int = stat.S_IFMT(os.fstat(fd).st_mode)
         if kind != _FIFO and kind != _SOCKET and kind != _TERMINAL:
             raise ValueError(
-                f'{pipe!r} cannot be waited for: pipe transports are for pipes, sockets and character devices only; '
+                f'Pipe transport is for pipes, sockets and character devices only, not for {pipe!r}; '
                 'read and write regular files in a thread'
             )
         os.set_blocking(fd, False)

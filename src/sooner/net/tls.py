@@ -392,7 +392,10 @@ class TLSProtocol(Receiver):
             if transport is not None:
                 alert = self._drain()
                 if alert:
-                    transport.write(alert)
+                    try:
+                        transport.write(alert)
+                    except Exception:  # it may be what failed
+                        pass
         if transport is not None:
             close_now(transport, exc)
         if isinstance(exc, OSError):
@@ -542,6 +545,11 @@ class TLSProtocol(Receiver):
             return
         if self._stalled:
             self.control_reading()
+
+    @property
+    def _app_reading_paused(self) -> bool:
+        """Whether the application is to receive nothing now; asyncio has it here, and programs look."""
+        return cython.cast(TLSTransport, self._app_transport)._paused
 
     def control_reading(self) -> None:
         """Have the transport below read only while there is room for what it reads, and for what TLS answers to it."""
