@@ -127,18 +127,8 @@ class DatagramTransport(FileTransport):
 
     def report(self, exc: BaseException | None, method: str) -> None:
         """Tell the exception handler what a method of the protocol raised, which ends nothing."""
-        if exc is None:
-            return
-        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-            raise exc
-        self._loop.call_exception_handler(
-            {
-                'message': f'Exception in callback protocol.{method}()',
-                'exception': exc,
-                'transport': self,
-                'protocol': self._protocol,
-            }
-        )
+        if exc is not None:
+            self.tell(exc, f'Exception in callback protocol.{method}()')
 
     # Sending.
 

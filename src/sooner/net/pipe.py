@@ -232,9 +232,7 @@ class WritePipeTransport(PipeTransport):
         is logged if it goes on.
         """
         if type(data) is not bytes:
-            if not isinstance(data, (bytes, bytearray, memoryview)):
-                kind = type(data).__name__
-                raise TypeError(f'data argument must be a bytes, bytearray, or memoryview object, not {kind!r}')
+            self.check_bytes(data)
             view = memoryview(data)
             data = view.cast('B') if view.c_contiguous else bytes(view)
         size: cython.Py_ssize_t = len(data)

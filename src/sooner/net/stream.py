@@ -259,9 +259,7 @@ class StreamTransport(FileTransport):
 
     def write_other(self, data: Any) -> None:
         """Write what its owner may change or free: little is copied; of much, only what could not be sent at once."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            kind = type(data).__name__
-            raise TypeError(f'data argument must be a bytes, bytearray, or memoryview object, not {kind!r}')
+        self.check_bytes(data)
         self.check_writable('write')
         if self._conn_lost > 0:
             if len(data) > 0:

@@ -390,12 +390,10 @@ class TLSProtocol(Receiver):
             self._state = UNWRAPPED
             self.stop_timer()
             if transport is not None:
-                alert = self._drain()
-                if alert:
-                    try:
-                        transport.write(alert)
-                    except Exception:  # it may be what failed
-                        pass
+                try:
+                    self.hand_down()
+                except Exception:  # the transport may be what failed
+                    pass
         if transport is not None:
             close_now(transport, exc)
         if isinstance(exc, OSError):

@@ -23,6 +23,7 @@ cdef class Transport(Outbox):
     cdef maybe_pause_protocol(self)
     cdef maybe_resume_protocol(self)
     cdef call_flow_control(self, str name)
+    cdef tell(self, BaseException exc, str message)
 
 cdef class WriteReady(Runnable):
     cdef FileTransport _transport
@@ -44,7 +45,6 @@ cdef class FileTransport(Transport):
     cdef start_writing(self)
     cdef stop_writing(self)
     cdef fail(self, BaseException exc, str message)
-    cdef tell(self, BaseException exc, str message)
     cdef force_close(self, BaseException exc)
     cdef forget_writes(self)
     cdef lose(self, BaseException exc)
@@ -52,4 +52,5 @@ cdef class FileTransport(Transport):
     cdef close_file(self)
     cdef release(self)
     cdef leave_server(self)
+    cdef check_bytes(self, data)
     cdef write_in_vain(self)

@@ -151,17 +151,16 @@ class Transport(Outbox):
     def call_flow_control(self, name: str) -> None:
         try:
             getattr(self._protocol, name)()
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as exc:
-            self._loop.call_exception_handler(
-                {
-                    'message': f'protocol.{name}() failed',
-                    'exception': exc,
-                    'transport': self,
-                    'protocol': self._protocol,
-                }
-            )
+            self.tell(exc, f'protocol.{name}() failed')
+
+    def tell(self, exc: BaseException, message: str) -> None:
+        """Tell the exception handler, unless it is no business of a handler."""
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+        self._loop.call_exception_handler(
+            {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
+        )
 
 
 class WriteReady(Runnable):
@@ -342,14 +341,6 @@ class FileTransport(Transport):
             _logger.debug('%r: %s', self, message, exc_info=exc)
         self.force_close(exc)
 
-    def tell(self, exc: BaseException, message: str) -> None:
-        """Tell the exception handler, unless it is no business of a handler."""
-        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-            raise exc
-        self._loop.call_exception_handler(
-            {'message': message, 'exception': exc, 'transport': self, 'protocol': self._protocol}
-        )
-
     def force_close(self, exc: BaseException | None) -> None:
         """Close now; the protocol's connection_lost(exc) follows.
 
@@ -429,6 +420,12 @@ class FileTransport(Transport):
         """Close the file."""
         self._file.close()
         self._file = None
+
+    def check_bytes(self, data: Any) -> None:
+        """Raise TypeError for what cannot be written."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            kind = type(data).__name__
+            raise TypeError(f'data argument must be a bytes, bytearray, or memoryview object, not {kind!r}')
 
     def write_in_vain(self) -> None:
         """Count what is written after the connection was lost, and warn if that goes on."""
