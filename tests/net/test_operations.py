@@ -381,9 +381,7 @@ def test_a_closed_connection_that_was_emptied_is_an_error_to_the_next_in_line(
     run(main())
 
 
-def test_nothing_is_what_is_received_of_an_emptied_connection_if_nothing_is_asked(
-    ours: Any, loop: Any, run: Run, tcp_pair: Any
-) -> None:
+def test_a_negative_size_is_refused_of_an_emptied_connection_too(ours: Any, loop: Any, run: Run, tcp_pair: Any) -> None:
     one, other = tcp_pair
 
     async def main() -> None:
@@ -467,12 +465,12 @@ def test_a_large_transfer_leaves_turns_to_others(ours: Any, loop: Any, run: Run,
     other.setblocking(True)
     size = 50_000_000
 
-    def drain(left: int) -> None:
+    def read_all(left: int) -> None:
         while left:
             left -= len(other.recv(1_000_000))
 
     async def turns_of_a_transfer() -> int:
-        reader = threading.Thread(target=drain, args=[size])
+        reader = threading.Thread(target=read_all, args=[size])
         reader.start()
         sending = asyncio.ensure_future(loop.sock_sendall(one, bytes(size)))
         turns = 0

@@ -28,6 +28,11 @@ class Peer(asyncio.Protocol):
         self.events.append('lost')
 
 
+async def some_turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     ('act', 'event', 'turns'),
     [
@@ -47,11 +52,9 @@ def test_other_end_hears_while_the_loop_is_busy(
         left, right = socket.socketpair()
         transport, _ = await loop.create_connection(Peer, sock=left)
         other, peer = await loop.create_connection(Peer, sock=right)
-        for _ in range(5):  # a while after the last poll, but not long
-            await asyncio.sleep(0)
+        await some_turns(5)  # a while after the last poll, but not long
         act(transport)
-        for _ in range(turns):  # in each of which something is ready
-            await asyncio.sleep(0)
+        await some_turns(turns)  # in each of which something is ready
         assert peer.events == [event]
         transport.close()
         other.close()
@@ -71,14 +74,12 @@ def test_reader_of_a_pipe_hears_while_the_loop_is_busy(each: Any, run: Callable[
         read, write = os.pipe()
         writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write, 'wb', 0))
         reader, peer = await loop.connect_read_pipe(Peer, os.fdopen(read, 'rb', 0))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await some_turns(5)
         if end:
             writer.close()
         else:
             writer.write(b'x')
-        for _ in range(4 if end else 2):
-            await asyncio.sleep(0)
+        await some_turns(4 if end else 2)
         assert peer.events[:1] == (['end'] if end else ['received 1'])
         writer.close()
         reader.close()
@@ -91,11 +92,9 @@ def test_receiver_of_a_datagram_hears_while_the_loop_is_busy(each: Any, run: Cal
     async def main() -> None:
         loop = asyncio.get_running_loop()
         transport, peer = await loop.create_datagram_endpoint(DatagramPeer, ('127.0.0.1', 0))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await some_turns(5)
         transport.sendto(b'x', transport.get_extra_info('sockname'))
-        for _ in range(2):
-            await asyncio.sleep(0)
+        await some_turns(2)
         assert peer.events == ['received 1']
         transport.close()
         await asyncio.sleep(0)
@@ -110,11 +109,9 @@ def test_other_end_of_a_socket_hears_while_the_loop_is_busy(each: Any, run: Call
         with left:
             left.setblocking(False)
             other, peer = await loop.create_connection(Peer, sock=right)
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await some_turns(5)
             await loop.sock_sendall(left, b'x')
-            for _ in range(2):
-                await asyncio.sleep(0)
+            await some_turns(2)
             assert peer.events == ['received 1']
             other.close()
             await asyncio.sleep(0)

@@ -13,7 +13,6 @@ import contextvars
 import gc
 import os
 import socket
-import ssl
 import sys
 import weakref
 from collections import Counter
@@ -23,6 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'net'))
+
+from tls_peer import client_context, server_context
 
 import sooner
 
@@ -588,101 +591,6 @@ async def sockets_accepted(loop: Any, count: int) -> None:
                 connection.close()
 
 
-class Datagrams(asyncio.DatagramProtocol):
-    """Lets who waits know when something came, and when it is over."""
-
-    def __init__(self, loop: Any) -> None:
-        self.came = loop.create_future()
-        self.over = loop.create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.came.set_result(data)
-        raise ValueError(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.over.set_result(exc)
-
-
-@operation
-async def datagram_endpoints(loop: Any, count: int) -> None:
-    for i in range(count // 10):
-        transport, protocol = await loop.create_datagram_endpoint(lambda: Datagrams(loop), ('127.0.0.1', 0))
-        transport.note = [transport]
-        transport.sendto(b'datagram', transport.get_extra_info('sockname'))
-        transport.sendto(bytes(100_000), transport.get_extra_info('sockname'))
-        await protocol.came
-        if i % 2:
-            transport.close()
-        else:
-            transport.abort()
-        await protocol.over
-
-
-@operation
-async def pipes(loop: Any, count: int) -> None:
-    for i in range(count // 10):
-        read, write = os.pipe()
-        over = loop.create_future()
-        reading, _ = await loop.connect_read_pipe(lambda over=over: Received(over), os.fdopen(read, 'rb', 0))
-        writing, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write, 'wb', 0))
-        writing.note = [writing]
-        writing.write(bytes(100_000))
-        if i % 3 == 0:
-            writing.close()
-        elif i % 3 == 1:
-            writing.abort()
-        else:
-            reading.close()
-        await over
-        writing.close()
-        await asyncio.sleep(0)
-
-
-class Received(asyncio.Protocol):
-    """Lets who waits know when it is over."""
-
-    def __init__(self, over: Any) -> None:
-        self.over = over
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.over.set_result(exc)
-
-
-@operation
-async def processes(loop: Any, count: int) -> None:
-    for i in range(count // 30):
-        process = await asyncio.create_subprocess_exec('cat', stdin=asyncio.subprocess.PIPE, stdout=-1)
-        await cancel(loop.create_task(process.wait()))
-        if i % 2:
-            await process.communicate(b'data')
-        else:
-            process.kill()
-            await process.wait()
-    with contextlib.suppress(FileNotFoundError):
-        await asyncio.create_subprocess_exec('/nowhere/to/be/found', stdin=asyncio.subprocess.PIPE)
-
-
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Those of a client and of its server."""
-    certificates = Path(__file__).parents[1] / 'net' / 'certificates'
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificates / 'server.pem')
-    return ssl.create_default_context(cafile=str(certificates / 'authority.pem')), server
-
-
-async def talk(loop: Any, client: Any, server: Any) -> None:
-    """Exchange something, and close, in good order or not."""
-    client.transport.note = [client.transport]
-    client.transport.write(b'question')
-    server.transport.write(bytearray(100_000))
-    await client.heard
-    server.transport.close()
-    await asyncio.gather(client.over, server.over)
-
-
 class Talks(asyncio.Protocol):
     """Lets who waits know when something came, and when it is over."""
 
@@ -701,35 +609,101 @@ class Talks(asyncio.Protocol):
         self.over.set_result(None)
 
 
+class TalksInDatagrams(Talks, asyncio.DatagramProtocol):
+    """Fails each time that something came."""
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.heard.set_result(None)
+        raise ValueError(data)
+
+
+@operation
+async def datagram_endpoints(loop: Any, count: int) -> None:
+    for i in range(count // 10):
+        transport, protocol = await loop.create_datagram_endpoint(lambda: TalksInDatagrams(loop), ('127.0.0.1', 0))
+        transport.note = [transport]
+        transport.sendto(b'datagram', transport.get_extra_info('sockname'))
+        transport.sendto(bytes(100_000), transport.get_extra_info('sockname'))
+        await protocol.heard
+        if i % 2:
+            transport.close()
+        else:
+            transport.abort()
+        await protocol.over
+
+
+@operation
+async def pipes(loop: Any, count: int) -> None:
+    for i in range(count // 10):
+        read, write = os.pipe()
+        reading, reader = await loop.connect_read_pipe(lambda: Talks(loop), os.fdopen(read, 'rb', 0))
+        writing, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write, 'wb', 0))
+        writing.note = [writing]
+        writing.write(bytes(100_000))
+        if i % 3 == 0:
+            writing.close()
+        elif i % 3 == 1:
+            writing.abort()
+        else:
+            reading.close()
+        await reader.over
+        writing.close()
+        await asyncio.sleep(0)
+
+
+@operation
+async def processes(loop: Any, count: int) -> None:
+    for i in range(count // 30):
+        process = await asyncio.create_subprocess_exec('cat', stdin=asyncio.subprocess.PIPE, stdout=-1)
+        await cancel(loop.create_task(process.wait()))
+        if i % 2:
+            await process.communicate(b'data')
+        else:
+            process.kill()
+            await process.wait()
+    with contextlib.suppress(FileNotFoundError):
+        await asyncio.create_subprocess_exec('/nowhere/to/be/found', stdin=asyncio.subprocess.PIPE)
+
+
+async def talk(loop: Any, client: Any, server: Any) -> None:
+    """Exchange something, and close, in good order or not."""
+    client.transport.note = [client.transport]
+    client.transport.write(b'question')
+    server.transport.write(bytearray(100_000))
+    await client.heard
+    server.transport.close()
+    await asyncio.gather(client.over, server.over)
+
+
 @operation
 async def tls_connections(loop: Any, count: int) -> None:
-    client_context, server_context = contexts()
+    here, there = client_context(), server_context()
     for _ in range(count // 25):
         left, right = socket.socketpair()
         (_, client), (_, server) = await asyncio.gather(
-            loop.create_connection(lambda: Talks(loop), sock=left, ssl=client_context, server_hostname='localhost'),
-            loop.connect_accepted_socket(lambda: Talks(loop), right, ssl=server_context),
+            loop.create_connection(lambda: Talks(loop), sock=left, ssl=here, server_hostname='localhost'),
+            loop.connect_accepted_socket(lambda: Talks(loop), right, ssl=there),
         )
         await talk(loop, client, server)
 
 
 @operation
 async def tls_upgrades(loop: Any, count: int) -> None:
-    client_context, server_context = contexts()
+    here, there = client_context(), server_context()
     for _ in range(count // 25):
         left, right = socket.socketpair()
         below, client = await loop.create_connection(lambda: Talks(loop), sock=left)
         other, server = await loop.connect_accepted_socket(lambda: Talks(loop), right)
         client.transport, server.transport = await asyncio.gather(
-            loop.start_tls(below, client, client_context, server_hostname='localhost'),
-            loop.start_tls(other, server, server_context, server_side=True),
+            loop.start_tls(below, client, here, server_hostname='localhost'),
+            loop.start_tls(other, server, there, server_side=True),
         )
         await talk(loop, client, server)
 
 
 @operation
 async def tls_handshakes_that_fail(loop: Any, count: int) -> None:
-    context, _ = contexts()
+    context = client_context()
     for i in range(count // 25):
         left, right = socket.socketpair()
         right.setblocking(False)
