@@ -619,11 +619,14 @@ class TalksInDatagrams(Talks, asyncio.DatagramProtocol):
 
 @operation
 async def datagram_endpoints(loop: Any, count: int) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(('127.0.0.1', 0))
+        address = sock.getsockname()  # the same each time, as senders that were seen are remembered, up to a number
     for i in range(count // 10):
-        transport, protocol = await loop.create_datagram_endpoint(lambda: TalksInDatagrams(loop), ('127.0.0.1', 0))
+        transport, protocol = await loop.create_datagram_endpoint(lambda: TalksInDatagrams(loop), address)
         transport.note = [transport]
-        transport.sendto(b'datagram', transport.get_extra_info('sockname'))
-        transport.sendto(bytes(100_000), transport.get_extra_info('sockname'))
+        transport.sendto(b'datagram', address)
+        transport.sendto(bytes(100_000), address)
         await protocol.heard
         if i % 2:
             transport.close()
