@@ -7,6 +7,7 @@ import contextvars
 import gc
 import os
 import threading
+import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -982,6 +983,20 @@ def test_loops_run_in_several_threads_at_once(each: Any) -> None:
     assert sorted(total for total, _, _ in outcomes) == [0, 50, 100, 150]
     assert len({id(loop) for _, loop, _ in outcomes}) == 4
     assert all(alone for _, _, alone in outcomes)
+
+
+def test_a_busy_loop_lets_other_threads_run(each: Any, loop: Any, run: Any) -> None:
+    def give_the_lock_up_and_take_it() -> None:
+        for _ in range(300):
+            time.sleep(0)
+
+    async def main() -> None:
+        thread = threading.Thread(target=give_the_lock_up_and_take_it)
+        thread.start()
+        while thread.is_alive():
+            await asyncio.sleep(0)
+
+    run(main())
 
 
 def test_loop_made_in_one_thread_runs_in_another(each: Any, loop: Any) -> None:

@@ -26,6 +26,7 @@ if not cython.compiled:
         event_write,
         ring_push,
     )
+    from .courtesy import Courtesy
 
     EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLRDHUP, EPOLLET = 1, 2, 4, 0x2000, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
@@ -86,6 +87,7 @@ class EpollDriver(Driver):
         self.close()
         if not cython.compiled:
             self._events = EpollEvents()
+            self._courtesy = Courtesy()
         self._epoll = select.epoll()
         self._epoll_fd = self._epoll.fileno()
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -93,6 +95,8 @@ class EpollDriver(Driver):
         self._epoll.register(self._event_fd, EPOLLIN)
 
     def wait(self, scheduler: Scheduler, timeout: float) -> None:
+        if not cython.compiled and timeout == 0:
+            self._courtesy.poll()
         count: cython.int = epoll_wait_for(self._epoll, self._epoll_fd, self._events, timeout)
         for i in range(count):
             fd: cython.int = event_fd(self._events, i)

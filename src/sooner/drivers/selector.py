@@ -8,6 +8,7 @@ from errno import EBADF
 
 from ..core.driver import Driver
 from ..core.scheduler import Runnable, Scheduler
+from .courtesy import Courtesy
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -19,12 +20,15 @@ class SelectorDriver(Driver):
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self._selector = selector or selectors.DefaultSelector()
+        self._courtesy = Courtesy()
         self._waked, self._waker = socket.socketpair()
         self._waked.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._waked, _READ, None)
 
     def wait(self, scheduler: Scheduler, timeout: float) -> None:
+        if timeout == 0:
+            self._courtesy.poll()
         for key, events in self._selector.select(None if timeout < 0 else timeout):
             if key.data is None:
                 self._drain()
