@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
+
+import pytest
+from recording import Recorder, connected
 
 MOST = 256 * 1024
 """Bytes that asyncio reads at a time, at most."""
@@ -62,3 +66,57 @@ def test_no_more_is_received_at_once_than_by_asyncio(each: Any, run: Callable[[A
         parts = run(received(local))
     assert b''.join(parts) == sent
     assert max(map(len, parts)) <= MOST
+
+
+@pytest.mark.parametrize('kept', ['all', 'some', 'none'])
+def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept: str) -> None:
+    """Also where memory is used again: what is kept, what has had a hash, what is shorter than the one before."""
+    messages = [bytes([number % 251]) * (1 + number * 37 % 4200) for number in range(400)]
+    chosen = {'all': 1, 'some': 3, 'none': 1000}[kept]
+    parts: dict[bytes, list[bytes]] = {}
+    hashes = []
+
+    def receive(recorder: Recorder, data: bytes) -> None:
+        hashes.append(hash(data))
+        if len(hashes) % chosen == 0:
+            parts.setdefault(data, []).append(data)
+        recorder.transport.write(data)
+
+    async def main() -> None:
+        async with connected(Recorder(data_received=receive), 'unix') as (_, peer):
+            loop = asyncio.get_running_loop()
+            for message in messages:
+                await loop.sock_sendall(peer, message)
+                echo = b''
+                while len(echo) < len(message):
+                    echo += await loop.sock_recv(peer, 10_000)
+                assert echo == message
+
+    run(main())
+    assert hashes == [hash(message) for message in messages]
+    expected = messages[chosen - 1 :: chosen]
+    assert [part for same in parts.values() for part in same] == expected
+    assert all(data == part and hash(part) == hash(data) for data, same in parts.items() for part in same)
+
+
+def test_bytes_that_are_kept_occupy_little_more_than_they_are(ours: Any, run: Callable[[Any], Any]) -> None:
+    parts: list[bytes] = []
+
+    async def main() -> None:
+        async with connected(Recorder(data_received=lambda _, data: parts.append(data)), 'unix') as (_, peer):
+            loop = asyncio.get_running_loop()
+            for _ in range(2000):
+                await loop.sock_sendall(peer, b'0123456789')
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            while sum(map(len, parts)) < 20_000:
+                await asyncio.sleep(0)
+
+    tracemalloc.start()
+    try:
+        run(main())
+        occupied = sum(trace.size for trace in tracemalloc.take_snapshot().traces)
+    finally:
+        tracemalloc.stop()
+    assert len(parts) > 1000
+    assert occupied < 600 * len(parts)

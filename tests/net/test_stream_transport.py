@@ -117,6 +117,27 @@ def test_what_was_written_is_not_changed_with_its_buffer(ours: Any, run: Run) ->
     run(main())
 
 
+@pytest.mark.parametrize('writes', [1, 3])
+def test_what_is_written_again_and_again_from_one_buffer_arrives(each: Any, run: Run, writes: int) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with connected(Recorder()) as (transport, peer):
+            buffer = bytearray(5000)
+            for number in range(300):
+                size = 1 + number * 37 % 4200
+                expected = b''
+                for _ in range(writes):
+                    buffer[:size] = bytes([(number + len(expected)) % 251]) * size
+                    transport.write(memoryview(buffer)[:size])
+                    expected += buffer[:size]
+                received = b''
+                while len(received) < len(expected):
+                    received += await loop.sock_recv(peer, 20_000)
+                assert received == expected
+
+    run(main())
+
+
 @pytest.mark.parametrize('nonsense', ['text', None, 3, [b'x'], object()], ids=repr)
 def test_only_bytes_can_be_written(each: Any, run: Run, nonsense: Any) -> None:
     async def main() -> None:

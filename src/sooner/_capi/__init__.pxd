@@ -57,6 +57,7 @@ cdef extern from "capi.h":
     object context_call(object context, bint shared, object callback, object args)
     object context_call1(object context, bint shared, object callback, object arg)
     object context_method1(object context, object instance, object name, object arg)
+    object context_value1(object context, object instance, object name, object arg)
     object context_method2(object context, object instance, object name, object first, object second)
     object failed_context(object context)
 
@@ -79,6 +80,9 @@ cdef extern from "capi.h":
 
     # bytes.h
     Py_ssize_t find_bytes(bytes data, bytes wanted, Py_ssize_t start)
+    ctypedef struct Block:
+        pass
+    void block_clear(Block)
 
     # epoll.h
     ctypedef struct EpollEvents:
@@ -92,10 +96,11 @@ cdef extern from "capi.h":
 
     # socket.h
     object recv_bytes(int fd, Py_ssize_t expected, Py_ssize_t most)
+    object recv_block(int fd, Py_ssize_t expected, Py_ssize_t most, Block)
     Py_ssize_t recv_into(int fd, object buffer) except -2
     Py_ssize_t send_bytes(int fd, bytes data, Py_ssize_t offset) except -2
     Py_ssize_t send_vector(int fd, list chunks, Py_ssize_t offset) except -2
-    object copy_bytes(object data, Py_ssize_t most)
+    object copy_bytes(object data, Py_ssize_t most, Block)
     ctypedef struct Endpoints:
         pass
     int accept_stream(object sock, int fd, Endpoints) except -2

@@ -26,6 +26,7 @@ __all__ = [
     'REFUSED',
     'RETURNED',
     'YIELDED',
+    'Block',
     'Endpoints',
     'EpollEvents',
     'Ring',
@@ -34,10 +35,12 @@ __all__ = [
     'TimerHeap',
     'accept_stream',
     'as_double',
+    'block_clear',
     'context_call',
     'context_call1',
     'context_method1',
     'context_method2',
+    'context_value1',
     'copy_bytes',
     'copy_context',
     'copy_methods',
@@ -62,6 +65,7 @@ __all__ = [
     'monotonic',
     'own_address',
     'peer_address',
+    'recv_block',
     'recv_bytes',
     'recv_datagram',
     'recv_into',
@@ -313,6 +317,11 @@ def context_method1(context: Context, instance: Any, name: str, arg: Any) -> Bas
     return None
 
 
+def context_value1(context: Context, instance: Any, name: str, arg: Any) -> Any:
+    """Call a method with one argument in a context that is not shared; return what it returns, raise what it raises."""
+    return context.run(getattr(instance, name), arg)
+
+
 def context_method2(context: Context, instance: Any, name: str, first: Any, second: Any) -> BaseException | None:
     """The same with two arguments."""
     try:
@@ -401,6 +410,14 @@ def find_bytes(data: bytes, wanted: bytes, start: int) -> int:
     return data.find(wanted, start)
 
 
+class Block:
+    """Memory for one bytes object after the other, where the compiler's memory is."""
+
+
+def block_clear(block: Block) -> None:
+    """Give the memory back."""
+
+
 # epoll(7) and eventfd(2).
 
 
@@ -467,6 +484,11 @@ def recv_bytes(fd: int, expected: int, most: int) -> bytes | None:
         return None
 
 
+def recv_block(fd: int, expected: int, most: int, block: Block) -> bytes | None:
+    """Do the same, in a block."""
+    return recv_bytes(fd, expected, most)
+
+
 def recv_into(fd: int, buffer: Any) -> int:
     """Read into a writable buffer; return how many bytes, or -1 if nothing is there now."""
     try:
@@ -491,8 +513,11 @@ def send_vector(fd: int, chunks: list[bytes], offset: int) -> int:
         return -1
 
 
-def copy_bytes(data: Any, most: int) -> bytes | None:
-    """Copy the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else return None."""
+def copy_bytes(data: Any, most: int, block: Block) -> bytes | None:
+    """Copy the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else return None.
+
+    In a block, if they fit.
+    """
     view = memoryview(data)
     return bytes(view) if view.nbytes <= most and view.c_contiguous else None
 

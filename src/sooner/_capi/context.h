@@ -112,5 +112,20 @@ static PyObject *sooner_call_method(PyObject *context, PyObject *object, PyObjec
     return result;
 }
 
+/* The same with one argument, for what it returns; its exception is raised. */
+CYTHON_UNUSED static PyObject *context_value1(PyObject *context, PyObject *object, PyObject *name, PyObject *arg) {
+    PyObject *args[2] = {object, arg};
+    if (PyContext_Enter(context))
+        return NULL;
+    PyObject *result = PyObject_VectorcallMethod(name, args, 2, NULL);
+    PyObject *failure = result == NULL ? PyErr_GetRaisedException() : NULL;
+    if (PyContext_Exit(context)) {
+        Py_CLEAR(result);
+        Py_XDECREF(failure);
+    } else if (failure != NULL)
+        PyErr_SetRaisedException(failure);
+    return result;
+}
+
 #define context_method1(context, object, name, arg) sooner_call_method(context, object, name, arg, NULL)
 #define context_method2(context, object, name, first, second) sooner_call_method(context, object, name, first, second)

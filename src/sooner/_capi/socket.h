@@ -35,9 +35,10 @@ static PyObject *sooner_recv_more(int fd, PyObject *data, Py_ssize_t count) {
 
 /* The bytes that are there, at most most of them; b'' at the end of the stream. One call is enough for as many as are
    expected. FIONREAD says whether there are more: a second recv(2) could take the connection's error from the next. */
-CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_t most) {
-    char little[4096];   /* to copy that much costs less than to give back the rest of a larger object */
-    if (expected <= (Py_ssize_t)sizeof little) {
+static PyObject *sooner_recv(int fd, Py_ssize_t expected, Py_ssize_t most, PyObject *reused) {
+    if (expected <= SOONER_BLOCK) {
+        char copied[SOONER_BLOCK];   /* to copy that much costs less than to give back the rest of a larger object */
+        char *little = reused != NULL ? PyBytes_AS_STRING(reused) : copied;
         ssize_t count = recv(fd, little, (size_t)expected, MSG_DONTWAIT);
         int left = 0;
         if (count < 0) {
@@ -45,6 +46,8 @@ CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_
                 Py_RETURN_NONE;
             return PyErr_SetFromErrno(PyExc_OSError);
         }
+        if (reused != NULL && count > 0 && count < expected)
+            return sooner_block_filled(reused, count);
         if (count < expected || expected == most || ioctl(fd, FIONREAD, &left) || left <= 0)
             return PyBytes_FromStringAndSize(little, count);
         PyObject *data = PyBytes_FromStringAndSize(NULL, left < most - count ? count + left : most);
@@ -76,6 +79,12 @@ CYTHON_UNUSED static PyObject *recv_bytes(int fd, Py_ssize_t expected, Py_ssize_
         Py_RETURN_NONE;
     return PyErr_SetFromErrno(PyExc_OSError);
 }
+
+#define recv_bytes(fd, expected, most) sooner_recv(fd, expected, most, NULL)
+
+/* The same, in a block if it fits. */
+#define recv_block(fd, expected, most, block) \
+    sooner_recv(fd, expected, most, (expected) <= SOONER_BLOCK ? sooner_block_bytes(&(block)) : NULL)
 
 /* The same into a writable buffer; how many, or -1. */
 CYTHON_UNUSED static Py_ssize_t recv_into(int fd, PyObject *buffer) {
@@ -127,20 +136,26 @@ CYTHON_UNUSED static Py_ssize_t send_vector(int fd, PyObject *chunks, Py_ssize_t
     return sent;
 }
 
-/* A copy of the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else None. */
-CYTHON_UNUSED static PyObject *copy_bytes(PyObject *data, Py_ssize_t most) {
+/* A copy of the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else None. In a block if
+   it fits. */
+#define copy_bytes(data, most, block) sooner_copy(data, most, &(block))
+
+CYTHON_UNUSED static PyObject *sooner_copy(PyObject *data, Py_ssize_t most, Block *block) {
     Py_buffer view;
-    PyObject *copy = NULL;
+    PyObject *copy;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)) {
         if (!PyErr_ExceptionMatches(PyExc_BufferError))
             return NULL;
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    if (view.len <= most)
-        copy = PyBytes_FromStringAndSize((char *)view.buf, view.len);
-    else
+    if (view.len > most)
         copy = Py_NewRef(Py_None);
+    else if (view.len > 0 && view.len < SOONER_BLOCK && (copy = sooner_block_bytes(block)) != NULL) {
+        memcpy(PyBytes_AS_STRING(copy), view.buf, (size_t)view.len);
+        copy = sooner_block_filled(copy, view.len);
+    } else
+        copy = PyBytes_FromStringAndSize((char *)view.buf, view.len);
     PyBuffer_Release(&view);
     return copy;
 }

@@ -1,4 +1,4 @@
-from .._capi cimport recv_bytes, recycle_future, send_bytes
+from .._capi cimport Block, block_clear, recv_bytes, recycle_future, send_bytes
 from ..core.driver cimport Driver, EdgeTriggered
 from ..core.future cimport FINISHED, PENDING, Future, leave_value, new_future, thrown
 from ..core.handle cimport Handle
@@ -34,6 +34,7 @@ cdef class Queue(EdgeTriggered):
 
 cdef class SocketLoop(LoopCore):
     cdef list _read_queues, _write_queues
+    cdef Block _received, _copied
     cdef Queue queue(self, int fd, bint writes)
     cdef Queue new_queue(self, int fd, bint writes)
     cdef take_file(self, int fd)

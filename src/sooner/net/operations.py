@@ -47,7 +47,7 @@ from ..core.loop import LoopCore
 from ..core.scheduler import Scheduler
 
 if not cython.compiled:
-    from .._capi import recv_bytes, recycle_future, send_bytes
+    from .._capi import Block, block_clear, recv_bytes, recycle_future, send_bytes
     from ..core.future import FINISHED, PENDING, leave_value, new_future, thrown
     from ..core.scheduler import WAITING
 
@@ -190,14 +190,26 @@ class Queue(EdgeTriggered):
 
 
 class SocketLoop(LoopCore):
-    """A loop with operations on sockets: `_read_queues` and `_write_queues` are indexed by file descriptor."""
+    """A loop with operations on sockets: `_read_queues` and `_write_queues` are indexed by file descriptor.
+
+    Transports read into `_received`, and copy what they are to write to `_copied`.
+    """
 
     if not cython.compiled:
         _read_queues: list[Queue | None]
         _write_queues: list[Queue | None]
 
+    else:
+
+        def __dealloc__(self) -> None:
+            block_clear(self._received)
+            block_clear(self._copied)
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        if not cython.compiled:
+            self._received = Block()
+            self._copied = Block()
         self._read_queues = []
         self._write_queues = []
 

@@ -3,11 +3,12 @@ from .._capi cimport (
     accept_stream,
     context_call,
     context_method1,
+    context_value1,
     copy_bytes,
     copy_methods,
     own_address,
     peer_address,
-    recv_bytes,
+    recv_block,
     recv_into,
     recycle_future,
     send_bytes,
@@ -15,6 +16,7 @@ from .._capi cimport (
 )
 from ..core.loop cimport LoopCore
 from ..core.scheduler cimport Scheduler
+from .operations cimport SocketLoop
 from .transport cimport FileTransport, Receiver, Transport
 
 cdef class StreamTransport(FileTransport):
@@ -24,6 +26,8 @@ cdef class StreamTransport(FileTransport):
     cdef Py_ssize_t _sent, _room
     cdef int _small_reads
     cdef readonly bint _eof
+    cdef read_into_buffer(self)
+    cdef read_end(self)
     cdef name_socket(self, sock)
     cdef learn_room(self, Py_ssize_t size)
     cdef begin(self, loop, protocol, server, context)

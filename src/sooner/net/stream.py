@@ -22,6 +22,7 @@ import cython
 
 from ..core.loop import LoopCore
 from ..core.scheduler import Scheduler
+from .operations import SocketLoop
 from .transport import FileTransport, Receiver, Transport
 
 if not cython.compiled:
@@ -30,11 +31,12 @@ if not cython.compiled:
         accept_stream,
         context_call,
         context_method1,
+        context_value1,
         copy_bytes,
         copy_methods,
         own_address,
         peer_address,
-        recv_bytes,
+        recv_block,
         recv_into,
         recycle_future,
         send_bytes,
@@ -164,22 +166,18 @@ class StreamTransport(FileTransport):
 
     def read_ready(self) -> None:
         if self._buffered:
-            failure = context_call(self._context, False, self._read_into_buffer, None)
-            if failure is not None:  # that must end the loop
-                raise failure
+            self.read_into_buffer()
             return
         try:
-            data = recv_bytes(self._sock_fd, self._room, _LARGEST_READ)
+            data = recv_block(self._sock_fd, self._room, _LARGEST_READ, cython.cast(SocketLoop, self._loop)._received)
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
         if data is None:
             return
-        size: cython.Py_ssize_t = len(data)
+        size: cython.Py_ssize_t = len(cython.cast(bytes, data))
         if size == 0:
-            failure = context_call(self._context, False, self._receive_eof, None)
-            if failure is not None:
-                raise failure
+            self.read_end()
             return
         self.learn_room(size)
         if self._receiver is not None:
@@ -203,10 +201,10 @@ class StreamTransport(FileTransport):
                 self._small_reads = 0
                 self._room >>= 2
 
-    def _read_into_buffer(self) -> None:
+    def read_into_buffer(self) -> None:
         """Read for a BufferedProtocol."""
         try:
-            buffer = self._protocol.get_buffer(-1)
+            buffer = context_value1(self._context, self._protocol, 'get_buffer', -1)
             if len(buffer) == 0:
                 raise RuntimeError('get_buffer() returned an empty buffer')
         except BaseException as exc:
@@ -218,12 +216,17 @@ class StreamTransport(FileTransport):
             self.fail(exc, 'Fatal read error on socket transport')
             return
         if size > 0:
-            try:
-                self._protocol.buffer_updated(size)
-            except BaseException as exc:
-                self.fail(exc, 'Fatal error: protocol.buffer_updated() call failed.')
+            failure = context_method1(self._context, self._protocol, 'buffer_updated', size)
+            if failure is not None:
+                self.fail(failure, 'Fatal error: protocol.buffer_updated() call failed.')
         elif size == 0:
-            self._receive_eof()
+            self.read_end()
+
+    def read_end(self) -> None:
+        """Meet the end of the stream."""
+        failure = context_call(self._context, False, self._receive_eof, None)
+        if failure is not None:  # that must end the loop
+            raise failure
 
     def _receive_eof(self) -> None:
         """Tell the protocol that the peer sends no more."""
@@ -265,7 +268,7 @@ class StreamTransport(FileTransport):
             if len(data) > 0:
                 self.write_in_vain()
             return
-        little = copy_bytes(data, _COPIED)
+        little = copy_bytes(data, _COPIED, cython.cast(SocketLoop, self._loop)._copied)
         if little is not None:
             self.append(little)
             return
