@@ -65,9 +65,9 @@ def _interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, previous)
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def _quick_collections() -> Iterator[None]:
-    """Let gc.collect() look at what tests make only, not at all that was imported for them."""
+    """Let gc.collect() look at what these tests make only, not at all that was imported, and left by others, before."""
     gc.collect()
     gc.freeze()
     yield

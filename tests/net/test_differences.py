@@ -40,6 +40,35 @@ def test_what_one_callback_writes_leaves_when_it_returns(ours: Any, run: Run) ->
     run(main())
 
 
+@pytest.mark.parametrize('replaced', [False, True], ids=['', 'call_soon() replaced'])
+def test_who_waits_for_a_stream_goes_on_as_data_arrives(each: Any, loop: Any, run: Run, replaced: bool) -> None:
+    """Of two that are told of data in one turn, the first goes on before the second is told, as asyncio's does not."""
+
+    async def main() -> None:
+        pairs = [socket.socketpair() for _ in range(2)]
+        streams = [await asyncio.open_connection(sock=sock) for sock, _ in pairs]
+
+        async def read(own: asyncio.StreamReader, other: asyncio.StreamReader) -> tuple[bytes, int]:
+            return await own.read(100), len(other._buffer)  # type: ignore[attr-defined]
+
+        readers = [reader for reader, _ in streams]
+        reading = [asyncio.ensure_future(read(*order)) for order in (readers, readers[::-1])]
+        await asyncio.sleep(0.01)
+        for (_, peer), data in zip(pairs, [b'one', b'two'], strict=True):
+            peer.send(data)
+        seen_by_first = 3 if each.is_stock or replaced else 0
+        assert await asyncio.gather(*reading) == [(b'one', seen_by_first), (b'two', 0)]
+        for (_, writer), (_, peer) in zip(streams, pairs, strict=True):
+            writer.close()
+            await writer.wait_closed()
+            peer.close()
+
+    if replaced:
+        call_soon = loop.call_soon
+        loop.call_soon = lambda *args, **kwargs: call_soon(*args, **kwargs)
+    run(main())
+
+
 class Raises(asyncio.Protocol):
     """Fails as soon as it is connected."""
 

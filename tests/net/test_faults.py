@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from recording import Recorder, connected
+from tls_peer import client_context, server_context
 
 Run = Callable[[Any], Any]
 
@@ -447,19 +448,25 @@ def test_bytes_reach_their_own_connection_when_files_are_used_again(ours: Any, r
 # Signals, processes and loops.
 
 
-@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='there are no such timers')
-def test_signals_during_a_transfer_harm_nothing(each: Any, run: Run) -> None:
-    signals = 0
+@pytest.fixture
+def signals() -> Iterator[list[int]]:
+    """The signals that were handled in Python so far; one comes each millisecond, and interrupts what is under way."""
+    if not hasattr(signal, 'setitimer'):
+        pytest.skip('there are no such timers')
+    handled: list[int] = []
+    previous = signal.signal(signal.SIGALRM, lambda signum, frame: handled.append(signum))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    yield handled
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)
 
-    def handle(signum: int, frame: object) -> None:
-        nonlocal signals
-        signals += 1
 
+def test_signals_during_a_transfer_harm_nothing(each: Any, run: Run, signals: list[int]) -> None:
     async def main() -> None:
         recorder = Recorder()
         loop = asyncio.get_running_loop()
         async with connected(recorder) as (transport, peer):
-            while signals < 20:
+            while len(signals) < 20:
                 sent = len(recorder.data) + 100_000
                 transport.write(b'x' * 100_000)
                 for _ in range(10):
@@ -470,13 +477,52 @@ def test_signals_during_a_transfer_harm_nothing(each: Any, run: Run) -> None:
                     received += len(await loop.sock_recv(peer, 100_000))
             assert recorder.calls[-1] == 'data_received'
 
-    previous = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    try:
-        run(main())
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+    run(main())
+
+
+def test_signals_during_a_transfer_harm_no_tls(each: Any, run: Run, signals: list[int]) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(50_000):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(echo, '127.0.0.1', 0, ssl=server_context())
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection(
+                '127.0.0.1', port, ssl=client_context(), server_hostname='localhost'
+            )
+            while len(signals) < 20:
+                data = os.urandom(100_000)
+                writer.write(data)
+                assert await reader.readexactly(len(data)) == data
+            writer.close()
+            await writer.wait_closed()
+
+    run(main())
+
+
+def test_signals_during_a_transfer_harm_no_pipe(each: Any, run: Run, signals: list[int]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reading, writing = os.pipe()
+        reader = asyncio.StreamReader()
+        source, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, 'rb', 0)
+        )
+        target, _ = await loop.connect_write_pipe(Recorder, os.fdopen(writing, 'wb', 0))
+        while len(signals) < 20:
+            data = os.urandom(100_000)
+            target.write(data)
+            assert await reader.readexactly(len(data)) == data
+        target.close()
+        assert await reader.read() == b''
+        source.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork()')

@@ -21,6 +21,8 @@ cdef class ReceivedBytes(Receiver):
     cdef take_over(self, reader)
     cdef set_limit(self, limit)
     cdef add(self, bytes data)
+    cdef keep(self, bytes data)
+    cdef limit(self)
     cdef wake(self)
     cdef pause(self)
     cdef Py_ssize_t size(self) except -1

@@ -90,12 +90,33 @@ class ReceivedBytes(Receiver):
             return
         self.add(data)
 
+    def receive_first(self, data: bytes, scheduler: Scheduler) -> None:
+        waiter = self._waiter
+        if type(waiter) is not Future or scheduler._indirect or self._loop is not scheduler:
+            self.receive(data)
+            return
+        self._waiter = None
+        self.keep(data)
+        future: Future = cython.cast(Future, waiter)
+        if future._status == PENDING:
+            future._status = FINISHED
+            future.run_callbacks(scheduler)
+        if self._waiter is None:  # who needs more than that waits for it
+            self.limit()
+
     def add(self, data: bytes) -> None:
         """Keep bytes, and wake who waits for them; pause the transport if it is too much."""
         assert not self._eof, 'feed_data after feed_eof'
-        size: cython.Py_ssize_t = len(data)
-        if size == 0:
+        if len(data) == 0:
             return
+        self.keep(data)
+        if self._waiter is not None:
+            self.wake()
+        self.limit()
+
+    def keep(self, data: bytes) -> None:
+        """Put bytes, at least one, after those that are there."""
+        size: cython.Py_ssize_t = len(data)
         if self._array is not None and len(self._array) > 0:
             self._array += data
         elif self._chunk is None:
@@ -109,8 +130,9 @@ class ReceivedBytes(Receiver):
             count: cython.Py_ssize_t = len(self._later)
             if count >= _MANY_CHUNKS and self._size < count * _SMALL_CHUNK:
                 self.to_array()
-        if self._waiter is not None:
-            self.wake()
+
+    def limit(self) -> None:
+        """Pause the transport if there is too much."""
         if self._transport is not None and not self._paused and self.size() > 2 * self._most:
             self.pause()
 

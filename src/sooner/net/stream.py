@@ -182,7 +182,7 @@ class StreamTransport(FileTransport):
         self.learn_room(size)
         if self._receiver is not None:
             try:
-                cython.cast(Receiver, self._receiver).receive(data)
+                cython.cast(Receiver, self._receiver).receive_first(data, cython.cast(Scheduler, self._loop))
             except BaseException as exc:
                 self.fail(exc, 'Fatal error: protocol.data_received() call failed.')
         else:

@@ -5,6 +5,7 @@ from .operations cimport SocketLoop
 
 cdef class Receiver:
     cdef receive(self, bytes data)
+    cdef receive_first(self, bytes data, Scheduler scheduler)
     cdef flush(self)
 
 cdef class Transport(Outbox):

@@ -43,6 +43,10 @@ class Receiver:
         """Take bytes, never none at all; in no particular context. What is raised closes the transport."""
         raise NotImplementedError
 
+    def receive_first(self, data: bytes, scheduler: Scheduler) -> None:
+        """Do receive(), where the loop called nothing else: a task may go on at once, not in the next turn."""
+        self.receive(data)
+
     def flush(self) -> None:
         """Write to the transport what waits to be written above it: it is to be sent now, or the transport closes."""
 
