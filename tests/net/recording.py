@@ -58,6 +58,12 @@ class Recorder(asyncio.Protocol):
         await self.until(lambda: name in self.calls)
 
 
+async def some_turns(count: int = 5) -> None:
+    """Let the loop make turns, in each of which something is ready."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
     """Two TCP sockets that are connected with each other."""
     with socket.create_server(('127.0.0.1', 0)) as listening:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from patience import PATIENCE
+from recording import some_turns
 
 Run = Callable[[Any], Any]
 
@@ -54,11 +55,6 @@ def fill(sock: socket.socket) -> int:
             count += sock.send(bytes(65536))
         except BlockingIOError:
             return count
-
-
-async def some_turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 # Each operation, done at once and after a wait.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from recording import some_turns
 
 
 class Peer(asyncio.Protocol):
@@ -26,11 +27,6 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.events.append('lost')
-
-
-async def some_turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

@@ -92,40 +92,29 @@ CYTHON_UNUSED static PyObject *context_call1(PyObject *context, int shared, PyOb
     return sooner_call(context, shared, callback, &arg, 1);
 }
 
-/* Call a method, by its name, with one argument, or with two. */
-static PyObject *sooner_call_method(PyObject *context, PyObject *object, PyObject *name, PyObject *first, PyObject *second) {
+/* Call a method, by its name, with one argument, or with two, for what it returns; its exception is raised. */
+static PyObject *sooner_method_value(PyObject *context, PyObject *object, PyObject *name, PyObject *first, PyObject *second) {
     PyObject *args[3] = {object, first, second};
     if (PyContext_Enter(context))
-        return PyErr_GetRaisedException();
-    PyObject *result = PyObject_VectorcallMethod(name, args, second != NULL ? 3 : 2, NULL);
-    if (result == NULL)
-        result = PyErr_GetRaisedException();
-    else
-        Py_SETREF(result, Py_NewRef(Py_None));
-    if (PyContext_Exit(context)) {
-        PyObject *error = PyErr_GetRaisedException();
-        if (result == Py_None)
-            Py_SETREF(result, error);
-        else
-            Py_DECREF(error);
-    }
-    return result;
-}
-
-/* The same with one argument, for what it returns; its exception is raised. */
-CYTHON_UNUSED static PyObject *context_value1(PyObject *context, PyObject *object, PyObject *name, PyObject *arg) {
-    PyObject *args[2] = {object, arg};
-    if (PyContext_Enter(context))
         return NULL;
-    PyObject *result = PyObject_VectorcallMethod(name, args, 2, NULL);
+    PyObject *result = PyObject_VectorcallMethod(name, args, second != NULL ? 3 : 2, NULL);
     PyObject *failure = result == NULL ? PyErr_GetRaisedException() : NULL;
-    if (PyContext_Exit(context)) {
+    if (PyContext_Exit(context))
         Py_CLEAR(result);
-        Py_XDECREF(failure);
-    } else if (failure != NULL)
-        PyErr_SetRaisedException(failure);
+    if (failure != NULL)
+        PyErr_SetRaisedException(failure);   /* also in the place of what it did to the context */
     return result;
 }
 
+/* The same, as the calls above. */
+static PyObject *sooner_call_method(PyObject *context, PyObject *object, PyObject *name, PyObject *first, PyObject *second) {
+    PyObject *result = sooner_method_value(context, object, name, first, second);
+    if (result == NULL)
+        return PyErr_GetRaisedException();
+    Py_DECREF(result);
+    Py_RETURN_NONE;
+}
+
+#define context_value1(context, object, name, arg) sooner_method_value(context, object, name, arg, NULL)
 #define context_method1(context, object, name, arg) sooner_call_method(context, object, name, arg, NULL)
 #define context_method2(context, object, name, first, second) sooner_call_method(context, object, name, first, second)

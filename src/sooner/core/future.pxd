@@ -36,6 +36,7 @@ cdef class Future(Runnable):
     cdef bint request_cancel(self, msg) except -1
     cdef report_unretrieved(self)
     cdef finish(self, int status)
+    cdef finish_now(self, Scheduler scheduler)
     cdef schedule_callbacks(self)
     cdef run_callbacks(self, Scheduler scheduler)
     cdef run_entry(self, Scheduler scheduler, entry)

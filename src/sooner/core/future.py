@@ -249,6 +249,17 @@ class Future(Runnable):
         if self._first is not None:
             self.schedule_callbacks()
 
+    def finish_now(self, scheduler: Scheduler) -> None:
+        """Become done, with None, where the loop runs nothing else: who waits goes on now, not in the next turn.
+
+        Unless each callback has to go through call_soon().
+        """
+        if scheduler._indirect:
+            self.finish(FINISHED)
+        else:
+            self._status = FINISHED
+            self.run_callbacks(scheduler)
+
     def schedule_callbacks(self) -> None:
         """Have the loop run the callbacks in its next turn."""
         if self._native and not cython.cast(Scheduler, self._loop)._indirect:

@@ -90,11 +90,7 @@ class Queue(EdgeTriggered):
         if self._first is not None:
             first: Future = cython.cast(Future, self._first)
             if first._status == PENDING:
-                if scheduler._indirect:
-                    first.finish(FINISHED)
-                else:  # nobody stands in the ready queue in between: so who waits goes on now, not in the next turn
-                    first._status = FINISHED
-                    first.run_callbacks(scheduler)
+                first.finish_now(scheduler)
         elif self._idle < _IDLE_EVENTS:
             self._idle += 1
         else:

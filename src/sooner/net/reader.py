@@ -92,15 +92,14 @@ class ReceivedBytes(Receiver):
 
     def receive_first(self, data: bytes, scheduler: Scheduler) -> None:
         waiter = self._waiter
-        if type(waiter) is not Future or scheduler._indirect or self._loop is not scheduler:
+        if type(waiter) is not Future or self._loop is not scheduler:
             self.receive(data)
             return
         self._waiter = None
         self.keep(data)
         future: Future = cython.cast(Future, waiter)
         if future._status == PENDING:
-            future._status = FINISHED
-            future.run_callbacks(scheduler)
+            future.finish_now(scheduler)
         if self._waiter is None:  # who needs more than that waits for it
             self.limit()
 
