@@ -68,10 +68,11 @@ def test_no_more_is_received_at_once_than_by_asyncio(each: Any, run: Callable[[A
     assert max(map(len, parts)) <= MOST
 
 
+@pytest.mark.parametrize('longest', [4200, 50_000])
 @pytest.mark.parametrize('kept', ['all', 'some', 'none'])
-def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept: str) -> None:
+def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept: str, longest: int) -> None:
     """Also where memory is used again: what is kept, what has had a hash, what is shorter than the one before."""
-    messages = [bytes([number % 251]) * (1 + number * 37 % 4200) for number in range(400)]
+    messages = [bytes([number % 251]) * (1 + number * (longest // 113) % longest) for number in range(400)]
     chosen = {'all': 1, 'some': 3, 'none': 1000}[kept]
     parts: dict[bytes, list[bytes]] = {}
     hashes = []
@@ -89,7 +90,7 @@ def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept:
                 await loop.sock_sendall(peer, message)
                 echo = b''
                 while len(echo) < len(message):
-                    echo += await loop.sock_recv(peer, 10_000)
+                    echo += await loop.sock_recv(peer, 2 * longest)
                 assert echo == message
 
     run(main())
@@ -99,17 +100,18 @@ def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept:
     assert all(data == part and hash(part) == hash(data) for data, same in parts.items() for part in same)
 
 
-def test_bytes_that_are_kept_occupy_little_more_than_they_are(ours: Any, run: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize('size', [10, 1000, 6000])
+def test_bytes_that_are_kept_occupy_little_more_than_they_are(ours: Any, run: Callable[[Any], Any], size: int) -> None:
     parts: list[bytes] = []
 
     async def main() -> None:
         async with connected(Recorder(data_received=lambda _, data: parts.append(data)), 'unix') as (_, peer):
             loop = asyncio.get_running_loop()
             for _ in range(2000):
-                await loop.sock_sendall(peer, b'0123456789')
+                await loop.sock_sendall(peer, bytes(size))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            while sum(map(len, parts)) < 20_000:
+            while sum(map(len, parts)) < 2000 * size:
                 await asyncio.sleep(0)
 
     tracemalloc.start()
@@ -119,4 +121,30 @@ def test_bytes_that_are_kept_occupy_little_more_than_they_are(ours: Any, run: Ca
     finally:
         tracemalloc.stop()
     assert len(parts) > 1000
-    assert occupied < 600 * len(parts)
+    assert occupied < 600 * len(parts) + 1.25 * 2000 * size
+
+
+@pytest.mark.parametrize('most', [1, 64 * 1024, 64 * 1024 + 1, MOST, MOST + 1, 1 << 20])
+def test_sock_recv_returns_what_is_there_however_much_it_asks_for(
+    each: Any, run: Callable[[Any], Any], most: int
+) -> None:
+    sent = bytes(range(251)) * 400
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        local, remote = socket.socketpair()
+        with local, remote:
+            local.setblocking(False)
+            remote.sendall(sent)
+            first = await loop.sock_recv(local, most)
+            assert first == sent[:most]
+            rest = b'' if len(first) == len(sent) else await loop.sock_recv(local, 1 << 20)
+            assert first + rest == sent
+            later = loop.create_task(loop.sock_recv(local, most))
+            await asyncio.sleep(0)
+            remote.sendall(b'+')
+            assert await later == b'+'
+            remote.shutdown(socket.SHUT_WR)
+            assert await loop.sock_recv(local, most) == b''
+
+    run(main())

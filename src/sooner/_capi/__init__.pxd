@@ -95,8 +95,8 @@ cdef extern from "capi.h":
     int event_read(int fd) except -1
 
     # socket.h
-    object recv_bytes(int fd, Py_ssize_t expected, Py_ssize_t most)
-    object recv_block(int fd, Py_ssize_t expected, Py_ssize_t most, Block)
+    object recv_bytes(int fd, Py_ssize_t most, Block large)
+    object recv_block(int fd, Block small, Block large)
     Py_ssize_t recv_into(int fd, object buffer) except -2
     Py_ssize_t send_bytes(int fd, bytes data, Py_ssize_t offset) except -2
     Py_ssize_t send_vector(int fd, list chunks, Py_ssize_t offset) except -2

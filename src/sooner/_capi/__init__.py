@@ -473,20 +473,20 @@ def event_read(fd: int) -> None:
 # Moving bytes through non-blocking sockets, by file descriptor. A socket can be read and written like any other file.
 
 
-def recv_bytes(fd: int, expected: int, most: int) -> bytes | None:
-    """Return the bytes that are there, at most most of them, b'' at the end of the stream; None: not yet.
+_LARGE_BLOCK = 256 * 1024
 
-    One call is enough for as many as are expected.
-    """
+
+def recv_bytes(fd: int, most: int, large: Block) -> bytes | None:
+    """Return the bytes that are there, at most most of them, b'' at the end of the stream; None: not yet."""
     try:
         return os.read(fd, most)
     except BlockingIOError:
         return None
 
 
-def recv_block(fd: int, expected: int, most: int, block: Block) -> bytes | None:
-    """Do the same, in a block."""
-    return recv_bytes(fd, expected, most)
+def recv_block(fd: int, small: Block, large: Block) -> bytes | None:
+    """Do the same, of as many bytes as a large block has room for."""
+    return recv_bytes(fd, _LARGE_BLOCK, large)
 
 
 def recv_into(fd: int, buffer: Any) -> int:

@@ -23,68 +23,50 @@
 
 #define sooner_must_wait() (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 
-/* Fill a bytes object, of which a part is filled, as far as it goes. */
-static PyObject *sooner_recv_more(int fd, PyObject *data, Py_ssize_t count) {
-    ssize_t more = recv(fd, PyBytes_AS_STRING(data) + count, (size_t)(PyBytes_GET_SIZE(data) - count), MSG_DONTWAIT);
-    if (more > 0)
-        count += more;
-    if (count < PyBytes_GET_SIZE(data))
-        _PyBytes_Resize(&data, count);
-    return data;
+/* The bytes that are there, at most so many; b'' at the end of the stream. They are received into a bytes object of
+   that size, or, where malloc(3) would ask the system for one, into a large block. */
+enum { SOONER_MOST_ASKED_OF_MALLOC = 64 * 1024 };
+#define recv_bytes(fd, most, large) sooner_recv(fd, most, &(large))
+
+static PyObject *sooner_received(ssize_t count, const char *memory) {
+    if (count >= 0)
+        return PyBytes_FromStringAndSize(memory, count);
+    if (sooner_must_wait())
+        Py_RETURN_NONE;
+    return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* The bytes that are there, at most most of them; b'' at the end of the stream. One call is enough for as many as are
-   expected. FIONREAD says whether there are more: a second recv(2) could take the connection's error from the next. */
-static PyObject *sooner_recv(int fd, Py_ssize_t expected, Py_ssize_t most, PyObject *reused) {
-    if (expected <= SOONER_BLOCK) {
-        char copied[SOONER_BLOCK];   /* to copy that much costs less than to give back the rest of a larger object */
-        char *little = reused != NULL ? PyBytes_AS_STRING(reused) : copied;
-        ssize_t count = recv(fd, little, (size_t)expected, MSG_DONTWAIT);
-        int left = 0;
-        if (count < 0) {
-            if (sooner_must_wait())
-                Py_RETURN_NONE;
-            return PyErr_SetFromErrno(PyExc_OSError);
-        }
-        if (reused != NULL && count > 0 && count < expected)
-            return sooner_block_filled(reused, count);
-        if (count < expected || expected == most || ioctl(fd, FIONREAD, &left) || left <= 0)
-            return PyBytes_FromStringAndSize(little, count);
-        PyObject *data = PyBytes_FromStringAndSize(NULL, left < most - count ? count + left : most);
-        if (data == NULL)
-            return NULL;
-        memcpy(PyBytes_AS_STRING(data), little, (size_t)count);
-        return sooner_recv_more(fd, data, count);
+CYTHON_UNUSED static PyObject *sooner_recv(int fd, Py_ssize_t most, Block *large) {
+    if (most > SOONER_MOST_ASKED_OF_MALLOC && most <= SOONER_LARGE_BLOCK) {
+        char *memory = sooner_block_memory(large, SOONER_LARGE_BLOCK);
+        return memory == NULL ? NULL : sooner_received(recv(fd, memory, (size_t)most, MSG_DONTWAIT), memory);
     }
-    PyObject *data = PyBytes_FromStringAndSize(NULL, expected);
+    PyObject *data = PyBytes_FromStringAndSize(NULL, most);
     if (data == NULL)
         return NULL;
-    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)expected, MSG_DONTWAIT);
-    int left;
-    if (count == expected && expected < most && ioctl(fd, FIONREAD, &left) == 0 && left > 0) {
-        if (_PyBytes_Resize(&data, left < most - expected ? expected + left : most) < 0)
-            return NULL;
-        return sooner_recv_more(fd, data, count);
-    }
-    if (count == PyBytes_GET_SIZE(data))
+    ssize_t count = recv(fd, PyBytes_AS_STRING(data), (size_t)most, MSG_DONTWAIT);
+    if (count == most)
         return data;
     if (count > 0) {
         _PyBytes_Resize(&data, count);
         return data;
     }
     Py_DECREF(data);
-    if (count == 0)
-        return PyBytes_FromStringAndSize(NULL, 0);
-    if (sooner_must_wait())
-        Py_RETURN_NONE;
-    return PyErr_SetFromErrno(PyExc_OSError);
+    return sooner_received(count, "");
 }
 
-#define recv_bytes(fd, expected, most) sooner_recv(fd, expected, most, NULL)
+/* The same: as many bytes as a large block has room for, in a block. */
+#define recv_block(fd, small, large) sooner_recv_block(fd, &(small), &(large))
 
-/* The same, in a block if it fits. */
-#define recv_block(fd, expected, most, block) \
-    sooner_recv(fd, expected, most, (expected) <= SOONER_BLOCK ? sooner_block_bytes(&(block)) : NULL)
+CYTHON_UNUSED static PyObject *sooner_recv_block(int fd, Block *small, Block *large) {
+    char *memory = sooner_block_memory(large, SOONER_LARGE_BLOCK);
+    if (memory == NULL)
+        return NULL;
+    ssize_t count = recv(fd, memory, SOONER_LARGE_BLOCK, MSG_DONTWAIT);
+    if (count > SOONER_SMALL_BLOCK)
+        return sooner_block_filled(large, count);
+    return count > 0 ? sooner_block_copy(small, memory, count) : sooner_received(count, memory);
+}
 
 /* The same into a writable buffer; how many, or -1. */
 CYTHON_UNUSED static Py_ssize_t recv_into(int fd, PyObject *buffer) {
@@ -136,8 +118,8 @@ CYTHON_UNUSED static Py_ssize_t send_vector(int fd, PyObject *chunks, Py_ssize_t
     return sent;
 }
 
-/* A copy of the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else None. In a block if
-   it fits. */
+/* A copy of the bytes of a bytes-like object, if they are `most` or fewer and lie in one piece; else None. In a
+   block if it fits. */
 #define copy_bytes(data, most, block) sooner_copy(data, most, &(block))
 
 CYTHON_UNUSED static PyObject *sooner_copy(PyObject *data, Py_ssize_t most, Block *block) {
@@ -149,13 +131,7 @@ CYTHON_UNUSED static PyObject *sooner_copy(PyObject *data, Py_ssize_t most, Bloc
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    if (view.len > most)
-        copy = Py_NewRef(Py_None);
-    else if (view.len > 0 && view.len < SOONER_BLOCK && (copy = sooner_block_bytes(block)) != NULL) {
-        memcpy(PyBytes_AS_STRING(copy), view.buf, (size_t)view.len);
-        copy = sooner_block_filled(copy, view.len);
-    } else
-        copy = PyBytes_FromStringAndSize((char *)view.buf, view.len);
+    copy = view.len > most ? Py_NewRef(Py_None) : sooner_block_copy(block, view.buf, view.len);
     PyBuffer_Release(&view);
     return copy;
 }

@@ -34,7 +34,7 @@ cdef class Queue(EdgeTriggered):
 
 cdef class SocketLoop(LoopCore):
     cdef list _read_queues, _write_queues
-    cdef Block _received, _copied
+    cdef Block _received, _received_much, _copied
     cdef Queue queue(self, int fd, bint writes)
     cdef Queue new_queue(self, int fd, bint writes)
     cdef take_file(self, int fd)

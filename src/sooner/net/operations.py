@@ -188,7 +188,8 @@ class Queue(EdgeTriggered):
 class SocketLoop(LoopCore):
     """A loop with operations on sockets: `_read_queues` and `_write_queues` are indexed by file descriptor.
 
-    Transports read into `_received`, and copy what they are to write to `_copied`.
+    Transports read into `_received`, or what that has no room for into `_received_much`, and copy what they are to
+    write to `_copied`.
     """
 
     if not cython.compiled:
@@ -199,12 +200,14 @@ class SocketLoop(LoopCore):
 
         def __dealloc__(self) -> None:
             block_clear(self._received)
+            block_clear(self._received_much)
             block_clear(self._copied)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         if not cython.compiled:
             self._received = Block()
+            self._received_much = Block()
             self._copied = Block()
         self._read_queues = []
         self._write_queues = []
@@ -490,7 +493,7 @@ class Receive(SocketOperation):
         if size > 0 and queue is not None and queue._drained and queue._fd == fd:
             return BLOCKED
         if _COMPILED and size > 0:
-            self._value = recv_bytes(fd, size, size)
+            self._value = recv_bytes(fd, size, cython.cast(SocketLoop, self._loop)._received_much)
             if self._value is None:
                 return BLOCKED
         else:

@@ -23,13 +23,11 @@ cdef class StreamTransport(FileTransport):
     cdef Endpoints _ends
     cdef object _empty_waiter
     cdef list _chunks
-    cdef Py_ssize_t _sent, _room
-    cdef int _small_reads
+    cdef Py_ssize_t _sent
     cdef readonly bint _eof
     cdef read_into_buffer(self)
     cdef read_end(self)
     cdef name_socket(self, sock)
-    cdef learn_room(self, Py_ssize_t size)
     cdef begin(self, loop, protocol, server, context)
     cdef attach(self, server)
     cdef name_ends(self)

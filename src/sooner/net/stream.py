@@ -44,8 +44,6 @@ if not cython.compiled:
     )
 
 _COPIED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
-_SMALLEST_READ: Any = cython.declare(cython.Py_ssize_t, 4 * 1024)
-_LARGEST_READ: Any = cython.declare(cython.Py_ssize_t, 256 * 1024)
 _MOST_DEFERRED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
 _Transport: Any = cython.declare(object, transports._FlowControlMixin)  # asyncio.Transport; sendfile() asks for it
@@ -58,10 +56,9 @@ _TCP: Any = cython.declare(tuple, (socket.AF_INET, socket.AF_INET6))
 class StreamTransport(FileTransport):
     """A connected stream socket.
 
-    `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_room` is how much the next
-    read expects; `_small_reads` counts how often that was far too much. `_empty_waiter` is a future that waits until
-    everything is sent. `_ends` are the addresses of an accepted connection: `_extra` is
-    only made of them when somebody asks, and an object of the socket.
+    `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_empty_waiter` is a future
+    that waits until everything is sent. `_ends` are the addresses of an accepted connection: `_extra` is only made of
+    them when somebody asks, and an object of the socket.
     """
 
     _start_tls_compatible = True
@@ -71,8 +68,6 @@ class StreamTransport(FileTransport):
         _ends: Endpoints
         _chunks: list[bytes]
         _sent: int = 0
-        _room: int = 0
-        _small_reads: int = 0
         _eof: bool = False
         _empty_waiter: Any = None
 
@@ -88,7 +83,6 @@ class StreamTransport(FileTransport):
     ) -> None:
         """Connect a non-blocking stream socket, which from now on is the transport's, with a protocol."""
         self._chunks = []
-        self._room = _SMALLEST_READ
         self.set_up(loop, protocol, {} if extra is None else extra, context)
         self.name_socket(sock)
         self.attach(server)
@@ -97,7 +91,6 @@ class StreamTransport(FileTransport):
     def begin(self, loop: Any, protocol: Any, server: Any, context: Context) -> None:
         """Do what __init__() does, for an accepted connection."""
         self._chunks = []
-        self._room = _SMALLEST_READ
         self.set_up(loop, protocol, None, context)
         self.attach(server)
         self.enlist()
@@ -169,17 +162,19 @@ class StreamTransport(FileTransport):
             self.read_into_buffer()
             return
         try:
-            data = recv_block(self._sock_fd, self._room, _LARGEST_READ, cython.cast(SocketLoop, self._loop)._received)
+            data = recv_block(
+                self._sock_fd,
+                cython.cast(SocketLoop, self._loop)._received,
+                cython.cast(SocketLoop, self._loop)._received_much,
+            )
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
         if data is None:
             return
-        size: cython.Py_ssize_t = len(cython.cast(bytes, data))
-        if size == 0:
+        if len(cython.cast(bytes, data)) == 0:
             self.read_end()
             return
-        self.learn_room(size)
         if self._receiver is not None:
             try:
                 cython.cast(Receiver, self._receiver).receive_first(data, cython.cast(Scheduler, self._loop))
@@ -189,17 +184,6 @@ class StreamTransport(FileTransport):
             failure = context_method1(self._context, self._protocol, 'data_received', data)
             if failure is not None:
                 self.fail(failure, 'Fatal error: protocol.data_received() call failed.')
-
-    def learn_room(self, size: cython.Py_ssize_t) -> None:
-        """Ask for more next time if all that was asked for came, and after a while for less if it is never needed."""
-        if size >= self._room:
-            self._small_reads = 0
-            self._room = min(4 * size, _LARGEST_READ)
-        elif size < self._room >> 2 and self._room > _SMALLEST_READ:
-            self._small_reads += 1
-            if self._small_reads >= 16:
-                self._small_reads = 0
-                self._room >>= 2
 
     def read_into_buffer(self) -> None:
         """Read for a BufferedProtocol."""

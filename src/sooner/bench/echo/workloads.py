@@ -96,6 +96,22 @@ WORKLOADS = {
         Workload('two_writes', 'Protocol, two writes an answer', sizes=(KIB,), connections=(50,)),
         Workload('eight_writes', 'Protocol, eight writes an answer', sizes=(KIB,), connections=(50,)),
         Workload(
+            'protocol_fresh',
+            'Protocol, fresh process',
+            'protocol',
+            sizes=(100 * KIB,),
+            connections=(50,),
+            fresh=True,
+        ),
+        Workload(
+            'streams_fresh',
+            'streams, fresh process',
+            'streams',
+            sizes=(100 * KIB,),
+            connections=(50,),
+            fresh=True,
+        ),
+        Workload(
             'tls_fresh',
             'TLS, Protocol, fresh process',
             'tls',
