@@ -100,6 +100,28 @@ def test_received_bytes_never_change(each: Any, run: Callable[[Any], Any], kept:
     assert all(data == part and hash(part) == hash(data) for data, same in parts.items() for part in same)
 
 
+def test_nothing_follows_received_bytes_in_their_memory(each: Any, run: Callable[[Any], Any]) -> None:
+    """C that reads them as a string, as int() does, finds their end by the zero behind it."""
+    numbers: list[int | str] = []
+
+    def read(recorder: Recorder, data: bytes) -> None:
+        try:
+            numbers.append(int(data))
+        except ValueError as exc:
+            numbers.append(str(exc))
+
+    async def main() -> None:
+        recorder = Recorder(data_received=read)
+        async with connected(recorder, 'unix') as (_, peer):
+            for sent in (b'123456', b'789', b' ' * 9000 + b'12', b' ' * 6000 + b'3'):
+                count = len(numbers)
+                await asyncio.get_running_loop().sock_sendall(peer, sent)
+                await recorder.until(lambda count=count: len(numbers) > count)
+
+    run(main())
+    assert numbers == [123456, 789, 12, 3]
+
+
 @pytest.mark.parametrize('size', [10, 1000, 6000])
 def test_bytes_that_are_kept_occupy_little_more_than_they_are(ours: Any, run: Callable[[Any], Any], size: int) -> None:
     parts: list[bytes] = []
