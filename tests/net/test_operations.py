@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,13 +49,16 @@ def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def fill(sock: socket.socket) -> int:
-    """Write until there is no room; return how many bytes."""
-    count = 0
-    while True:
+    """Write until there is no room, and none comes while the kernel moves on what was sent; return how many bytes."""
+    count = refused = 0
+    while refused < 3:
         try:
             count += sock.send(bytes(65536))
+            refused = 0
         except BlockingIOError:
-            return count
+            refused += 1
+            time.sleep(0.002)
+    return count
 
 
 # Each operation, done at once and after a wait.
