@@ -38,6 +38,8 @@ SERVERS_SHOWN = (
     'asyncpg-*',
     'redis-*',
     'spawn-8',
+    'output-*',
+    '*_fresh-100k-50',
 )
 
 #: For each kind of results: its comment, and the rows of each page; * and ? stand for anything.

@@ -353,10 +353,30 @@ def test_streams_read_pipes(each: Any, run: Any, pipe: Any) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe[0])
+        assert (type(reader) is asyncio.StreamReader) == each.is_stock  # a faster one
         os.write(pipe[1].fileno(), b'line\nrest')
         assert await reader.readline() == b'line\n'
         pipe[1].close()
         assert await reader.read() == b'rest'
+        transport.close()
+
+    run(main())
+
+
+def test_stream_that_has_enough_pauses_its_pipe(each: Any, run: Any, pipe: Any) -> None:
+    skip_if_it_lacks_pauses(each)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=1000)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe[0])
+        os.write(pipe[1].fileno(), bytes(3000))
+        while transport.is_reading():
+            await asyncio.sleep(0)
+        assert await reader.readexactly(2999) == bytes(2999)
+        assert transport.is_reading()
+        os.write(pipe[1].fileno(), b'more')
+        assert await reader.readexactly(5) == b'\0more'
         transport.close()
 
     run(main())

@@ -267,6 +267,49 @@ def test_lines_are_read_as_they_come(each: Any, run: Any) -> None:
     run(main())
 
 
+def test_lines_of_both_outputs_are_read_however_they_come(each: Any, run: Any, tmp_path: Path) -> None:
+    """Also those that come before the process is connected."""
+    script = 'for i in 1 2 3 4 5 6 7 8 9; do echo out $i; echo error $i >&2; done; printf "no end"'
+
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec('sh', '-c', script, stdout=PIPE, stderr=PIPE, limit=64)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for reader in (process.stdout, process.stderr):
+            assert isinstance(reader, asyncio.StreamReader)
+            assert (type(reader) is asyncio.StreamReader) == each.is_stock  # a faster one
+        assert [line async for line in process.stdout] == [*(b'out %d\n' % i for i in range(1, 10)), b'no end']
+        assert await process.wait() == 0
+        assert await process.stderr.read() == b''.join(b'error %d\n' % i for i in range(1, 10))
+
+    run(main())
+
+
+def test_child_waits_while_nobody_reads_it(each: Any, run: Any) -> None:
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec('cat', '/dev/zero', stdout=PIPE, limit=1000)
+        assert process.stdout is not None
+        transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+        while transport.is_reading():
+            await asyncio.sleep(0)
+        assert await process.stdout.readexactly(1 << 20) == bytes(1 << 20)
+        process.kill()
+        await process.communicate()
+
+    run(main())
+
+
+def test_readers_of_a_child_can_be_refused_to_be_fast(ours: Any, run: Any, loop: Any) -> None:
+    loop.fast_streams = False
+
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec('echo', 'line', stdout=PIPE)
+        assert type(process.stdout) is asyncio.StreamReader
+        assert await process.communicate() == (b'line\n', None)
+
+    run(main())
+
+
 def test_errors_can_go_where_the_output_goes(each: Any, run: Any) -> None:
     async def main() -> None:
         process = await asyncio.create_subprocess_shell('echo out; echo err >&2', stdout=PIPE, stderr=STDOUT)

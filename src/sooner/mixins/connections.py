@@ -41,7 +41,7 @@ class Connections(LoopCore):
     `_open_transports` are weak references to the open transports by file descriptor, `_listeners` those of listening
     sockets, and `_unix_server_sockets` the inodes of the files that listening Unix sockets are bound to.
 
-    `fast_streams` may be set to False: then connections leave asyncio's streams as they are.
+    `fast_streams` may be set to False: then connections, pipes and processes leave asyncio's streams as they are.
     """
 
     __slots__ = ()

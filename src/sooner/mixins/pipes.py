@@ -6,6 +6,7 @@ from asyncio.base_events import BaseEventLoop
 from typing import Any
 
 from ..core.loop import LoopCore
+from ..net.adoption import adopt_stream
 from ..net.pipe import ReadPipeTransport, WritePipeTransport
 
 _base_loop: Any = BaseEventLoop
@@ -22,6 +23,7 @@ class Pipes(LoopCore):
     def _make_read_pipe_transport(
         self, pipe: Any, protocol: Any, waiter: Any = None, extra: dict[str, Any] | None = None
     ) -> ReadPipeTransport:
+        adopt_stream(self, protocol)
         return ReadPipeTransport(self, pipe, protocol, waiter, extra)
 
     def _make_write_pipe_transport(

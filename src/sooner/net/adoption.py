@@ -1,9 +1,11 @@
-"""How the streams of `asyncio.open_connection()` and `asyncio.start_server()` become fast, with asyncio left as it is.
+"""How the streams of `asyncio.open_connection()` and its like become fast, with asyncio left as it is.
 
-These functions make an `asyncio.StreamReader` and an `asyncio.StreamReaderProtocol`, and ask the loop for a connection.
-When the loop has it, it gives these objects other classes: subclasses of their own, so that isinstance() holds. Nothing
-of the module is replaced, and what is not exactly of these classes is left alone: subclasses, and also instances and
-classes that somebody has put other methods on. `loop.fast_streams = False` leaves everything alone.
+`open_connection()` and `start_server()` make an `asyncio.StreamReader` and an `asyncio.StreamReaderProtocol`, as
+programs do that read a pipe, and ask the loop for a connection; `create_subprocess_exec()` makes readers of what the
+child writes. When the loop has the connection, it gives these objects other classes: subclasses of their own, so that
+isinstance() holds. Nothing of the module is replaced, and what is not exactly of these classes is left alone:
+subclasses, and also instances and classes that somebody has put other methods on. `loop.fast_streams = False` leaves
+everything alone.
 """
 
 from __future__ import annotations
@@ -84,17 +86,23 @@ def _methods() -> list[Any]:
 _OWN_METHODS: Any = cython.declare(list, _methods())
 
 
-def adopt_stream(loop: Any, protocol: Any) -> None:
-    """Make the streams fast that a connection gets this protocol for, if they are asyncio's own."""
-    if type(protocol) is not _Protocol or not loop.fast_streams:
-        return
-    reader = protocol._stream_reader
-    if type(reader) is not _StreamReader or reader._loop is not loop or _methods() != _OWN_METHODS:
-        return
-    if 'data_received' in protocol.__dict__ or 'feed_data' in reader.__dict__:
-        return
+def adopt_reader(loop: Any, reader: Any) -> ReceivedBytes | None:
+    """Make a reader fast, if it is asyncio's own and of this loop; return where its bytes are then."""
+    if type(reader) is not _StreamReader or reader._loop is not loop or not loop.fast_streams:
+        return None
+    if 'feed_data' in reader.__dict__ or _methods() != _OWN_METHODS:
+        return None
     received = ReceivedBytes()
     received.take_over(reader)
     reader.__class__ = StreamReader
-    protocol.__class__ = StreamReaderProtocol
-    protocol._received = protocol._receiver = received
+    return received
+
+
+def adopt_stream(loop: Any, protocol: Any) -> None:
+    """Make the streams fast that a connection gets this protocol for, if they are asyncio's own."""
+    if type(protocol) is not _Protocol or 'data_received' in protocol.__dict__:
+        return
+    received = adopt_reader(loop, protocol._stream_reader)
+    if received is not None:
+        protocol.__class__ = StreamReaderProtocol
+        protocol._received = protocol._receiver = received

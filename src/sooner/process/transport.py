@@ -8,8 +8,10 @@ import logging
 import signal
 import subprocess
 import warnings
+from asyncio.subprocess import SubprocessStreamProtocol
 from typing import Any
 
+from ..net.adoption import adopt_reader
 from .exit import watch_exit
 
 logger = logging.getLogger('asyncio')
@@ -117,12 +119,19 @@ class ProcessTransport(asyncio.SubprocessTransport):
 
     def _make_connection(self, made: asyncio.Future[None]) -> None:
         self._call_now('connection_made', (self,))
+        self._adopt_readers()
         early, self._early = self._early, None
         for call in early or ():
             self._call_now(*call)
         self._finish()
         if not made.done():
             made.set_result(None)
+
+    def _adopt_readers(self) -> None:
+        """Make the streams of `asyncio.create_subprocess_exec()` fast."""
+        if type(self._protocol) is SubprocessStreamProtocol:
+            for reader in (self._protocol.stdout, self._protocol.stderr):
+                adopt_reader(self._loop, reader)
 
     def _close_files(self) -> None:
         """Close the pipes that no transport has."""

@@ -31,6 +31,22 @@ async def spawn(loop: Loop, port: int, concurrency: int, answered: Counter) -> N
     await asyncio.gather(*[run_programs() for _ in range(concurrency)])
 
 
+async def output(loop: Loop, port: int, concurrency: int, answered: Counter) -> None:
+    """Read lines from children that write as fast as they can."""
+    line = 'a line of what another program says'
+
+    async def read_lines() -> None:
+        process = await asyncio.create_subprocess_exec('yes', line, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        expected = f'{line}\n'.encode()
+        async for read in process.stdout:
+            if read != expected:
+                raise RuntimeError('a line is not what the child wrote')
+            answered.count += 1
+
+    await asyncio.gather(*[read_lines() for _ in range(concurrency)])
+
+
 async def asyncpg(loop: Loop, port: int, concurrency: int, answered: Counter) -> None:
     import asyncpg
 
@@ -59,5 +75,5 @@ async def redis(loop: Loop, port: int, concurrency: int, answered: Counter) -> N
 
 
 CLIENTS: dict[str, Callable[[Loop, int, int, Counter], Coroutine[Any, Any, None]]] = {
-    client.__name__: client for client in (spawn, asyncpg, redis)
+    client.__name__: client for client in (spawn, output, asyncpg, redis)
 }

@@ -172,6 +172,7 @@ WORKLOADS = {
             limited=False,
         ),
         Workload('spawn', 'run /bin/true', load='none', sizes=(), connections=(1, 8), limited=False),
+        Workload('output', 'lines of a child process', load='none', sizes=(), connections=(1,), limited=False),
         Workload('idle', 'idle, Protocol', 'protocol', load='hold', sizes=(KIB,), connections=(1000,)),
         Workload('idle_streams', 'idle, streams', 'streams', load='hold', sizes=(KIB,), connections=(1000,)),
         Workload(
