@@ -314,3 +314,64 @@ sooner.run(main())
 print('all there')
 """)
     assert output.splitlines() == ['all there']
+
+
+@pytest.mark.parametrize('where', ['this thread', 'another thread'])
+def test_what_was_written_is_sent_once(ours: Any, fork: Any, where: str) -> None:
+    """Whatever the child does with the transport that it inherited, as in asyncio, where write() has sent already."""
+    output = fork(
+        """
+import socket
+
+def refused(write, data):
+    try:
+        write(data)
+    except RuntimeError as error:
+        assert 'fork()' in str(error)
+    else:
+        print('not refused')
+
+async def main():
+    for use in (
+        lambda writer: writer.close(), lambda writer: writer.transport.abort(), lambda writer: None,
+        lambda writer: writer.transport.get_write_buffer_size(),
+        lambda writer: refused(writer.write, b'child'), lambda writer: refused(writer.write, bytes(100_000)),
+    ):
+        local, peer = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=local)
+        writer.write(b'written ')
+        if WHERE == 'this thread':
+            in_child(lambda: use(writer))
+        else:  # this one does not give way: what it wrote waits
+            thread = threading.Thread(target=in_child, args=(lambda: use(writer),))
+            thread.start()
+            thread.join()
+        writer.write(b'once')
+        await writer.drain()
+        data = b''
+        while data != b'written once':
+            data += peer.recv(100)
+            assert b'written once'.startswith(data), data
+        peer.close()
+        writer.close()
+    print('all')
+
+import threading
+sooner.run(main())
+""".replace('WHERE', repr(where))
+    )
+    assert output.splitlines() == ['all']
+
+
+def test_exit_status_of_a_child_is_its_own(ours: Any, fork: Any) -> None:
+    output = fork("""
+async def main():
+    if os.fork() == 0:
+        sys.exit(3)
+    return os.waitstatus_to_exitcode(os.wait()[1])
+
+loop = sooner.new_event_loop()
+print(loop.run_until_complete(main()))
+loop.close()
+""")
+    assert output.splitlines() == ['3']

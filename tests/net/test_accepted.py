@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 
 class Told(asyncio.Protocol):
@@ -65,3 +69,36 @@ def test_it_knows_its_addresses_and_its_socket_also_after_it_is_lost(
         assert told.fileno >= 0
 
     run(main())
+
+
+LINK_LOCAL = """
+import asyncio, sys
+import sooner
+
+async def main():
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport):
+            told.set_result([transport.get_extra_info(name) for name in ('peername', 'sockname')])
+
+    loop = asyncio.get_running_loop()
+    told = loop.create_future()
+    server = await loop.create_server(Told, '::', 0)
+    _, writer = await asyncio.open_connection('fe80::1%lo', server.sockets[0].getsockname()[1])
+    assert await told == [writer.get_extra_info(name) for name in ('sockname', 'peername')], await told
+    writer.close()
+    server.close()
+    print((await told)[1][0])
+
+sooner.run(main())
+"""
+
+
+def test_names_of_a_link_are_told_as_sockets_tell_them(ours: Any) -> None:
+    network = 'ip link set lo up && ip -6 address add fe80::1/64 dev lo nodad && exec "$0" "$@"'
+    alone = ['unshare', '--net', 'sh', '-c', network]
+    if not all(map(shutil.which, ('unshare', 'ip'))) or subprocess.run([*alone[:2], 'true'], check=False).returncode:
+        pytest.skip('needs root, unshare and iproute2, for a network of its own')
+    done = subprocess.run(
+        [*alone, sys.executable, '-c', LINK_LOCAL], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ('fe80::1\n', '', 0)

@@ -61,6 +61,18 @@ def fill(sock: socket.socket) -> int:
     return count
 
 
+def test_only_whole_numbers_of_bytes_can_be_asked_for(each: Any, loop: Any, run: Run, pair: Any) -> None:
+    one, other = pair
+    other.send(b'data')
+
+    async def main() -> None:
+        with pytest.raises(TypeError, match='float'):
+            await loop.sock_recv(one, 1.5)
+        assert await loop.sock_recv(one, True) == b'd'
+
+    run(main())
+
+
 # Each operation, done at once and after a wait.
 
 

@@ -328,3 +328,40 @@ def test_it_serves_an_abstract_name(each: Any, loop: Any, run: Run, tmp_path: Pa
         assert not await is_served(name, socket.AF_UNIX)
 
     run(main())
+
+
+def test_accept_of_the_sockets_class_is_called(each: Any, loop: Any, run: Run) -> None:
+    class Proxied(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            return super().accept()[0], ('client', 1)
+
+    listening = Proxied()
+    listening.bind(('127.0.0.1', 0))
+
+    async def main() -> None:
+        guests = Guests()
+        async with await loop.create_server(guests, sock=listening) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            while not guests.recorders:
+                await asyncio.sleep(0)
+            await guests.recorders[0].call('connection_made')
+            assert guests.recorders[0].transport.get_extra_info('peername') == ('client', 1)
+            writer.close()
+            await writer.wait_closed()
+            await guests.recorders[0].call('connection_lost')
+
+    run(main())
+
+
+def test_backlog_of_none_accepts_one(ours: Any, loop: Any, run: Run) -> None:
+    async def main() -> None:
+        guests = Guests()
+        async with await loop.create_server(guests, '127.0.0.1', 0, backlog=0) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            while not guests.recorders:
+                await asyncio.sleep(0)
+            writer.close()
+            await writer.wait_closed()
+            await guests.recorders[0].call('connection_lost')
+
+    run(main())

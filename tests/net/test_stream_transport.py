@@ -360,3 +360,144 @@ def test_a_transport_that_is_dropped_warns_and_closes_its_file(ours: Any, run: R
         with pytest.warns(ResourceWarning, match='unclosed transport'):
             del transport
         assert peer.recv(1) == b''
+
+
+@pytest.mark.parametrize('limit', [2**64, 10.5])
+def test_limits_may_be_any_number(each: Any, run: Run, limit: float) -> None:
+    async def main() -> None:
+        async with connected(Recorder()) as (transport, _):
+            transport.set_write_buffer_limits(limit, 1)
+            assert transport.get_write_buffer_limits()[1] >= 10
+
+    run(main())
+
+
+def test_lines_of_all_kinds_of_buffers_are_written(each: Any, run: Run) -> None:
+    async def main() -> None:
+        async with connected(Recorder()) as (transport, peer):
+            transport.writelines([b'ab', bytearray(b'cd'), memoryview(b'ef'), array.array('b', b'gh')])
+            with pytest.raises(TypeError, match='bytes-like'):
+                transport.writelines(['text'])
+            transport.close()
+            assert (await receive_all(peer))[:8] == b'abcdefgh'
+
+    run(main())
+
+
+class Shouting(socket.socket):
+    """Receives and sends in capital letters."""
+
+    def recv(self, *arguments: Any) -> bytes:
+        return super().recv(*arguments).upper()
+
+    def recv_into(self, buffer: Any, *arguments: Any) -> int:
+        count = super().recv_into(buffer, *arguments)
+        buffer[:count] = bytes(buffer[:count]).upper()
+        return count
+
+    def send(self, data: Any, *arguments: Any) -> int:
+        return super().send(bytes(data).upper(), *arguments)
+
+    def sendmsg(self, buffers: Any, *arguments: Any) -> int:
+        return super().sendmsg([bytes(buffer).upper() for buffer in buffers], *arguments)
+
+
+def shouting_pair() -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    return Shouting(fileno=one.detach()), other
+
+
+def test_methods_of_the_sockets_class_are_called(each: Any, run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        local, peer = shouting_pair()
+        local.setblocking(False)
+        peer.setblocking(False)
+        transport, recorder = await loop.create_connection(Recorder, sock=local)
+        await loop.sock_sendall(peer, b'question')
+        await recorder.until(lambda: recorder.data)
+        assert recorder.data == b'QUESTION'
+        transport.write(b'ans')
+        transport.write(b'wer' + bytes(MUCH))
+        transport.close()
+        assert await receive_all(peer) == b'ANSWER' + bytes(MUCH)
+        await recorder.call('connection_lost')
+        peer.close()
+
+    run(main())
+
+
+def test_methods_of_the_sockets_class_fill_buffers(each: Any, run: Run) -> None:
+    class Fills(asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            received.set_result(bytes(buffer[:nbytes]))
+
+    buffer = bytearray(100)
+
+    async def main() -> None:
+        nonlocal received
+        loop = asyncio.get_running_loop()
+        received = loop.create_future()
+        local, peer = shouting_pair()
+        local.setblocking(False)
+        transport, _ = await loop.create_connection(Fills, sock=local)
+        peer.send(b'text')
+        assert await received == b'TEXT'
+        transport.close()
+        peer.close()
+        await asyncio.sleep(0)
+
+    received: Any = None
+    run(main())
+
+
+def test_interrupt_in_connection_made_ends_the_loop_and_not_the_connection(each: Any, loop: Any, run: Run) -> None:
+    class Interrupts(Recorder):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            raise KeyboardInterrupt
+
+    local, peer = socket.socketpair()
+    local.setblocking(False)
+    connecting = loop.create_task(loop.create_connection(Interrupts, sock=local))
+    with pytest.raises(KeyboardInterrupt):
+        run(connecting)
+
+    async def main() -> None:
+        transport, recorder = await connecting
+        peer.send(b'data')
+        await recorder.until(lambda: recorder.data == b'data')
+        transport.close()
+        await recorder.call('connection_lost')
+        peer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize('method', ['close', 'abort'])
+def test_debug_mode_refuses_to_close_in_another_thread(ours: Any, loop: Any, run: Run, method: str) -> None:
+    loop.set_debug(True)
+
+    async def main() -> None:
+        async with connected(Recorder()) as (transport, _):
+            with pytest.raises(RuntimeError, match='Non-thread-safe operation'):
+                await loop.run_in_executor(None, getattr(transport, method))
+
+    run(main())
+
+
+def test_protocol_may_answer_strangely_to_who_asks_for_an_attribute(each: Any, run: Run) -> None:
+    class Strange(Recorder):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyError(name)
+
+    async def main() -> None:
+        async with connected(Strange()) as (transport, peer):
+            transport.write(b'data')
+            transport.close()
+            assert await receive_all(peer) == b'data'
+
+    run(main())

@@ -678,3 +678,38 @@ def test_loop_without_fast_streams_is_told_by_its_attribute() -> None:
         assert loop.fast_streams is True
     finally:
         loop.close()
+
+
+def test_limit_may_be_any_number(each: Any, run: Run) -> None:
+    async def main() -> None:
+        local, peer = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=local, limit=10.5)  # type: ignore[arg-type]
+        peer.send(b'line\n' + bytes(30))
+        assert await reader.readline() == b'line\n'
+        with pytest.raises(ValueError, match='limit'):
+            await reader.readline()
+        writer.close()
+        peer.close()
+        await writer.wait_closed()
+
+    run(main())
+
+
+def test_drain_tells_at_once_that_the_peer_is_gone(each: Any, run: Run) -> None:
+    async def main() -> None:
+        async with connection() as ((reader, writer), (_, accepted)):
+            accepted.transport.abort()
+            await reader.read()
+            told: list[type[BaseException] | None] = []
+            while len(told) < 4:
+                try:
+                    writer.write(b'x')
+                    await writer.drain()
+                    told.append(None)
+                except ConnectionError as exc:
+                    told.append(type(exc))
+                await asyncio.sleep(0.005)
+            assert told[0] in (None, ConnectionResetError)
+            assert None not in told[1:]
+
+    run(main())

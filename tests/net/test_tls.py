@@ -828,6 +828,8 @@ def test_failure_of_connection_lost_is_reported(each: Any, run: Run, reports: li
 
     run(main())
     assert [type(report['exception']) for report in reports] == [ZeroDivisionError]
+    assert ('protocol.connection_lost()' in reports[0]['message']) is not each.is_stock
+    assert ('transport' in reports[0]) is not each.is_stock
 
 
 def test_what_was_written_before_the_failure_is_sent(each: Any, run: Run, reports: list[Any]) -> None:

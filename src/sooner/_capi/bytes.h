@@ -20,6 +20,8 @@ CYTHON_UNUSED static Py_ssize_t find_bytes(PyObject *data, PyObject *wanted, Py_
    for a while, which grows each time that this happens again. */
 enum { SOONER_SMALL_BLOCK = 4 * 1024, SOONER_LARGE_BLOCK = 256 * 1024 };
 enum { SOONER_SHORTEST_PAUSE = 64, SOONER_LONGEST_PAUSE = 4096 };
+/* Of its memory, what is in a block fills this part at least: one that is kept wastes no more than the rest. */
+enum { SOONER_BLOCK_SHARE = 4 };
 
 typedef struct {
     PyObject *bytes;
@@ -65,9 +67,9 @@ CYTHON_UNUSED static PyObject *sooner_block_filled(Block *block, Py_ssize_t size
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(bytes), size);
 }
 
-/* A copy, in a small block if it is no larger. */
+/* A copy, in a small block if it fills that well enough. */
 CYTHON_UNUSED static PyObject *sooner_block_copy(Block *block, const char *from, Py_ssize_t size) {
-    if (size == 0 || size > SOONER_SMALL_BLOCK)
+    if (size > SOONER_SMALL_BLOCK || size * SOONER_BLOCK_SHARE < SOONER_SMALL_BLOCK)
         return PyBytes_FromStringAndSize(from, size);
     char *memory = sooner_block_memory(block, SOONER_SMALL_BLOCK);
     if (memory == NULL)

@@ -3,7 +3,6 @@
    Most datagrams come from, and go to, one of a few addresses: the tuples that Python has for addresses are kept here
    with the system's form of them, so that neither has to be made of the other each time. */
 #ifndef MS_WINDOWS
-#include <arpa/inet.h>
 
 #define SOONER_DATAGRAM (64 * 1024)   /* no datagram of IP is larger */
 #define SOONER_KNOWN 4096             /* a power of two */
@@ -42,15 +41,7 @@ static PyObject *sooner_known_tuple(const sooner_address *address) {
         sooner_places[sooner_tuple_place(tuple)] = (uint16_t)place;   /* another tuple may share that place */
         return Py_NewRef(tuple);
     }
-    char host[INET6_ADDRSTRLEN];
-    if (address->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address->inet.sin_addr, host, sizeof host);
-        tuple = Py_BuildValue("si", host, (int)ntohs(address->inet.sin_port));
-    } else {
-        inet_ntop(AF_INET6, &address->inet6.sin6_addr, host, sizeof host);
-        tuple = Py_BuildValue("siII", host, (int)ntohs(address->inet6.sin6_port),
-                              (unsigned)ntohl(address->inet6.sin6_flowinfo), (unsigned)address->inet6.sin6_scope_id);
-    }
+    tuple = sooner_address_tuple(address);
     if (tuple != NULL) {
         sooner_known[place].address = *address;
         Py_XSETREF(sooner_known[place].tuple, Py_NewRef(tuple));

@@ -1,9 +1,9 @@
 /* Moving bytes through non-blocking sockets, by file descriptor.  None of these waits, so all keep the GIL: releasing it
    costs more than the call.  Where nothing can be moved now (EAGAIN, or a signal came first) they say so: -1, or None. */
 #ifndef MS_WINDOWS
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -63,7 +63,7 @@ CYTHON_UNUSED static PyObject *sooner_recv_block(int fd, Block *small, Block *la
     if (memory == NULL)
         return NULL;
     ssize_t count = recv(fd, memory, SOONER_LARGE_BLOCK, MSG_DONTWAIT);
-    if (count > SOONER_SMALL_BLOCK)
+    if (count * SOONER_BLOCK_SHARE >= SOONER_LARGE_BLOCK)
         return sooner_block_filled(large, count);
     return count > 0 ? sooner_block_copy(small, memory, count) : sooner_received(count, memory);
 }
@@ -178,17 +178,16 @@ CYTHON_UNUSED static int sooner_accept(int listener, Endpoints *ends) {
 }
 
 /* As the methods of Python's sockets tell it: (host, port), or (host, port, flow, scope); None if it is not known. */
-CYTHON_UNUSED static PyObject *sooner_address_tuple(sooner_address *address) {
-    char host[NI_MAXHOST];
-    int family = address->any.sa_family;
-    if (family != AF_INET && family != AF_INET6)
-        Py_RETURN_NONE;
-    socklen_t size = family == AF_INET ? sizeof address->inet : sizeof address->inet6;
-    if (getnameinfo(&address->any, size, host, sizeof host, NULL, 0, NI_NUMERICHOST))
-        Py_RETURN_NONE;
-    if (family == AF_INET)
+CYTHON_UNUSED static PyObject *sooner_address_tuple(const sooner_address *address) {
+    char host[INET6_ADDRSTRLEN];
+    if (address->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->inet.sin_addr, host, sizeof host);
         return Py_BuildValue("si", host, (int)ntohs(address->inet.sin_port));
-    return Py_BuildValue("siII", host, (int)ntohs(address->inet6.sin6_port), ntohl(address->inet6.sin6_flowinfo),
-                         address->inet6.sin6_scope_id);
+    }
+    if (address->any.sa_family != AF_INET6)
+        Py_RETURN_NONE;
+    inet_ntop(AF_INET6, &address->inet6.sin6_addr, host, sizeof host);
+    return Py_BuildValue("siII", host, (int)ntohs(address->inet6.sin6_port),
+                         (unsigned)ntohl(address->inet6.sin6_flowinfo), (unsigned)address->inet6.sin6_scope_id);
 }
 #endif

@@ -42,3 +42,4 @@ cdef class LoopCore(Scheduler):
     cdef run_ready_debug(self)
     cdef TimerHandle add_timer(self, double when, callback, tuple args, context)
     cdef check_callback(self, callback, str method)
+    cdef check_thread(self)

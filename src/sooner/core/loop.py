@@ -452,17 +452,22 @@ class LoopCore(Scheduler):
         """Raise TypeError for what can't be called back; in debug mode, RuntimeError in a wrong thread."""
         if self._debug:
             self.check_usable()
-            if method != 'call_soon_threadsafe' and self.in_other_thread():
-                raise RuntimeError(
-                    'Non-thread-safe operation invoked on an event loop other than the current one; '
-                    'use call_soon_threadsafe()'
-                )
+            if method != 'call_soon_threadsafe':
+                self.check_thread()
             if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
                 raise TypeError(f'coroutines cannot be used with {method}(); use create_task()')
         if not callable(callback):
             if asyncio.iscoroutine(callback):
                 raise TypeError(f'coroutines cannot be used with {method}(); use create_task()')
             raise TypeError(f'a callable object was expected by {method}(), got {callback!r}')
+
+    def check_thread(self) -> None:
+        """In debug mode, raise RuntimeError in a wrong thread."""
+        if self._debug and self.in_other_thread():
+            raise RuntimeError(
+                'Non-thread-safe operation invoked on an event loop other than the current one; '
+                'use call_soon_threadsafe()'
+            )
 
     # For the parts of a loop that are built on this.
 
@@ -475,12 +480,18 @@ class LoopCore(Scheduler):
         self._debug = enabled
         self.notice_replacements()
 
+    def prepare_fork(self) -> None:
+        """Send what was written: a child would have that too, and might send it again."""
+        if self._thread_id == _get_ident():
+            self.send_outboxes()
+
     def mark_forked(self) -> None:
         """Become unusable: this process is a child, and all of this is its parent's."""
         if self._status != CLOSED:
             self._status = FORKED
             self._driver.close()  # this process's copies: what they lead to is shared with the parent
             ring_clear(self._ready)
+            self._outbox = self._outbox_last = None
         self._thread_id = 0
 
     def drop_everything(self) -> list[Any]:

@@ -51,6 +51,11 @@ def _registered_tasks() -> Iterator[weakref.WeakSet[Any]]:
     return (each for each in found if type(each) is weakref.WeakSet)
 
 
+def _prepare_fork() -> None:
+    for loop in list(loops):
+        loop.prepare_fork()
+
+
 def _mark_forked() -> None:
     for loop in list(loops):
         loop.mark_forked()
@@ -59,4 +64,4 @@ def _mark_forked() -> None:
 for _tasks in _registered_tasks():
     _tasks.__class__ = AllTasks
 if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_mark_forked)
+    os.register_at_fork(before=_prepare_fork, after_in_child=_mark_forked)

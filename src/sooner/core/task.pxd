@@ -15,7 +15,7 @@ from .._capi cimport (
     tasks_discard,
 )
 from .future cimport CANCELLED, FINISHED, PENDING, UNFINISHED, UNRETRIEVED, Future
-from .scheduler cimport Scheduler
+from .scheduler cimport FORKED, Scheduler
 
 cdef long long _last_number
 

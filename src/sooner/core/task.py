@@ -45,6 +45,7 @@ if not cython.compiled:
         tasks_discard,
     )
     from .future import CANCELLED, FINISHED, PENDING, UNFINISHED, UNRETRIEVED
+    from .scheduler import FORKED
 
     _last_number = 0
 
@@ -341,7 +342,10 @@ class Task(Future):
         """Be done."""
         self._last_words &= ~UNFINISHED
         self.unregister()
-        self.finish(status)
+        if self._native and cython.cast(Scheduler, self._loop)._status == FORKED:  # who waits is the parent's
+            self._status = status
+        else:
+            self.finish(status)
 
     def wait_for(self, yielded: Any) -> None:
         """Suspend until the future that the coroutine yielded is done."""

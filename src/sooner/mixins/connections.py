@@ -189,7 +189,7 @@ class Connections(LoopCore):
             else:
                 self._make_socket_transport(connection, protocol, extra=extra, server=server)
 
-        plain = not sslcontext and sock.family in (socket.AF_INET, socket.AF_INET6)
+        plain = not sslcontext and type(sock) is socket.socket and sock.family in (socket.AF_INET, socket.AF_INET6)
         listener = Listener(self, sock, protocol_factory, None if plain else connect, server, backlog, context)
         listener.start()
         self._listeners[sock] = listener

@@ -64,7 +64,7 @@ class Listener(Runnable):
         self._protocol_factory = protocol_factory
         self._connect = connect
         self._server = server
-        self._backlog = backlog
+        self._backlog = max(backlog, 1)  # of 0 the system makes that, too
         self._context = copy_context() if context is None else context
 
     def start(self) -> None:

@@ -243,7 +243,7 @@ class SocketLoop(LoopCore):
         self._write_queues = []
         return tasks
 
-    def sock_recv(self, sock: Any, nbytes: int) -> Receive:
+    def sock_recv(self, sock: Any, nbytes: Any) -> Receive:
         """Receive at most nbytes bytes from a non-blocking socket; b'' at the end of the stream."""
         operation: Receive = Receive.__new__(Receive)
         operation.begin(self, sock, False)
@@ -258,7 +258,7 @@ class SocketLoop(LoopCore):
         """Receive a datagram of at most bufsize bytes from a non-blocking socket; return it and who sent it."""
         return socket_call(self, sock, False, 'recvfrom', (bufsize,))
 
-    def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> SocketCall:
+    def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: Any = 0) -> SocketCall:
         """Receive a datagram of at most nbytes bytes (0: as long as the buffer is) into a writable buffer.
 
         Return the number of bytes, and the sender's address.

@@ -81,7 +81,7 @@ class ReceivedBytes(Receiver):
 
     def set_limit(self, limit: Any) -> None:
         self._limit = limit
-        self._most = limit if limit < _UNLIMITED else _UNLIMITED
+        self._most = int(limit) if limit < _UNLIMITED else _UNLIMITED
 
     # In.
 

@@ -15,7 +15,7 @@ from .._capi cimport (
     send_vector,
 )
 from ..core.loop cimport LoopCore
-from ..core.scheduler cimport Scheduler
+from ..core.scheduler cimport FORKED, Scheduler
 from .operations cimport SocketLoop
 from .transport cimport FileTransport, Receiver, Transport
 
@@ -25,6 +25,7 @@ cdef class StreamTransport(FileTransport):
     cdef list _chunks
     cdef Py_ssize_t _sent
     cdef readonly bint _eof
+    cdef bint _by_methods
     cdef read_into_buffer(self)
     cdef read_end(self)
     cdef name_socket(self, sock)

@@ -42,8 +42,10 @@ if not cython.compiled:
         send_bytes,
         send_vector,
     )
+    from ..core.scheduler import FORKED
 
 _COPIED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
+_MOST_RECEIVED: Any = cython.declare(object, 256 * 1024)
 _MOST_DEFERRED: Any = cython.declare(cython.Py_ssize_t, 64 * 1024)
 _BufferedProtocol: Any = cython.declare(object, asyncio.BufferedProtocol)
 _Transport: Any = cython.declare(object, transports._FlowControlMixin)  # asyncio.Transport; sendfile() asks for it
@@ -58,7 +60,8 @@ class StreamTransport(FileTransport):
 
     `_chunks` are the bytes objects that are to be sent, the first of them from `_sent` on. `_empty_waiter` is a future
     that waits until everything is sent. `_ends` are the addresses of an accepted connection: `_extra` is only made of
-    them when somebody asks, and an object of the socket.
+    them when somebody asks, and an object of the socket. `_by_methods` tells that the socket's class has methods of its
+    own, which are to be called.
     """
 
     _start_tls_compatible = True
@@ -69,6 +72,7 @@ class StreamTransport(FileTransport):
         _chunks: list[bytes]
         _sent: int = 0
         _eof: bool = False
+        _by_methods: bool = False
         _empty_waiter: Any = None
 
     def __init__(
@@ -83,6 +87,7 @@ class StreamTransport(FileTransport):
     ) -> None:
         """Connect a non-blocking stream socket, which from now on is the transport's, with a protocol."""
         self._chunks = []
+        self._by_methods = has_own_methods(sock)
         self.set_up(loop, protocol, {} if extra is None else extra, context)
         self.name_socket(sock)
         self.attach(server)
@@ -162,11 +167,14 @@ class StreamTransport(FileTransport):
             self.read_into_buffer()
             return
         try:
-            data = recv_block(
-                self._sock_fd,
-                cython.cast(SocketLoop, self._loop)._received,
-                cython.cast(SocketLoop, self._loop)._received_much,
-            )
+            if self._by_methods:
+                data = call_socket('recv', self._sock, _MOST_RECEIVED)
+            else:
+                data = recv_block(
+                    self._sock_fd,
+                    cython.cast(SocketLoop, self._loop)._received,
+                    cython.cast(SocketLoop, self._loop)._received_much,
+                )
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
@@ -195,7 +203,12 @@ class StreamTransport(FileTransport):
             self.fail(exc, 'Fatal error: protocol.get_buffer() call failed.')
             return
         try:
-            size: cython.Py_ssize_t = recv_into(self._sock_fd, buffer)
+            size: cython.Py_ssize_t
+            if self._by_methods:
+                received = call_socket('recv_into', self._sock, buffer)
+                size = -1 if received is None else received
+            else:
+                size = recv_into(self._sock_fd, buffer)
         except BaseException as exc:
             self.fail(exc, 'Fatal read error on socket transport')
             return
@@ -279,7 +292,7 @@ class StreamTransport(FileTransport):
         """Send several, in one go if possible."""
         self.check_writable('writelines')
         for data in list_of_data:
-            self.write(data)
+            self.write(data if isinstance(data, (bytes, bytearray, memoryview)) else memoryview(data))
 
     def check_writable(self, method: str) -> None:
         """Raise RuntimeError if nothing can be written any more, or now."""
@@ -302,10 +315,16 @@ class StreamTransport(FileTransport):
             or self._size > self._high
             or not cython.cast(Scheduler, self._loop).defer_sending(self)
         ):
+            if cython.cast(Scheduler, self._loop)._status == FORKED:
+                self.forget_writes()
+                cython.cast(Scheduler, self._loop).check_usable()
             self.send_outbox()
 
     def send_outbox(self) -> None:
         if self._size == 0 or self._writer is not None:
+            return
+        if cython.cast(Scheduler, self._loop)._status == FORKED:  # what waits is sent by the parent
+            self.forget_writes()
             return
         self.send_chunks()
         if self._size > 0:
@@ -318,7 +337,10 @@ class StreamTransport(FileTransport):
         sent: cython.Py_ssize_t
         while self._size > 0:
             try:
-                if len(chunks) == 1:
+                if self._by_methods:
+                    taken = call_socket('send', self._sock, memoryview(chunks[0])[self._sent :])
+                    sent = -1 if taken is None else taken
+                elif len(chunks) == 1:
                     sent = send_bytes(self._sock_fd, chunks[0], self._sent)
                 else:
                     sent = send_vector(self._sock_fd, chunks, self._sent)
@@ -416,6 +438,22 @@ class StreamTransport(FileTransport):
 
     def _reset_empty_waiter(self) -> None:
         self._empty_waiter = None
+
+
+def has_own_methods(sock: Any) -> bool:
+    """Tell whether the class of a socket receives and sends in another way than sockets do."""
+    kind = type(sock)
+    return kind is not socket.socket and any(
+        getattr(kind, name, None) is not getattr(socket.socket, name) for name in ('recv', 'recv_into', 'send')
+    )
+
+
+def call_socket(name: str, sock: Any, argument: Any) -> Any:
+    """Call a method of a socket; return None if it would block."""
+    try:
+        return getattr(sock, name)(argument)
+    except (BlockingIOError, InterruptedError):
+        return None
 
 
 def accept_transport(sock: socket.socket, fd: cython.int) -> StreamTransport | None:

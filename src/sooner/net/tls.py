@@ -909,11 +909,11 @@ class TLSTransport(Transport):
         elif self._losing:
             self._losing = False
             failure = self.call('connection_lost', self._error)
-            self.release()
-            if failure is not None:
-                if isinstance(failure, (KeyboardInterrupt, SystemExit)):
-                    raise failure
-                scheduler.report_failure(failure, self)
+            try:
+                if failure is not None:
+                    self.tell(failure, 'Fatal error: protocol.connection_lost() call failed.')
+            finally:
+                self.release()
 
     def release(self) -> None:
         """Let go of everything that would hold this."""

@@ -95,7 +95,10 @@ class Transport(Outbox):
     def set_protocol(self, protocol: Any) -> None:
         """Have another protocol called from now on."""
         self._protocol = protocol
-        receiver = getattr(protocol, '_receiver', None)
+        try:
+            receiver = getattr(protocol, '_receiver', None)
+        except Exception:  # of a __getattr__() that does not know such names
+            receiver = None
         self._receiver = receiver if isinstance(receiver, Receiver) else None
         self._buffered = self._receiver is None and isinstance(protocol, _BufferedProtocol)
 
@@ -115,7 +118,7 @@ class Transport(Outbox):
 
     # Flow control: the protocol is paused while more than `_high` bytes wait, until there are no more than `_low`.
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
         """Set the limits, in bytes, beyond which the protocol is paused and below which it is resumed.
 
         Default: high is 64 KiB, or four times low; low is a quarter of high. ValueError unless high >= low >= 0.
@@ -128,8 +131,8 @@ class Transport(Outbox):
             raise ValueError(f'high ({high!r}) must be >= low ({low!r}) must be >= 0')
         if self._outbox_waits:
             self.send_outbox()
-        self._high = high
-        self._low = low
+        self._high = int(min(high, sys.maxsize))
+        self._low = int(min(low, sys.maxsize))
         self.maybe_pause_protocol()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
@@ -243,7 +246,8 @@ class FileTransport(Transport):
         waiter = self._waiter
         self._waiter = None
         exc = context_method1(self._context, self._protocol, 'connection_made', self)
-        if exc is not None:
+        interrupt = exc if isinstance(exc, (KeyboardInterrupt, SystemExit)) else None
+        if exc is not None and interrupt is None:
             if waiter is not None and not waiter.done() and isinstance(exc, Exception):
                 waiter.set_exception(exc)  # who waits is told, and need not be told twice
             else:
@@ -257,6 +261,8 @@ class FileTransport(Transport):
             self.fail(failure, 'Fatal error: the file cannot be watched')
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+        if interrupt is not None:  # that ends the loop, not the connection
+            raise interrupt
 
     def read_ready(self) -> None:
         """Read, as the file can be."""
@@ -321,6 +327,7 @@ class FileTransport(Transport):
         """Read no more, send what was written, then close; the protocol's connection_lost(None) follows."""
         if self._closing:
             return
+        cython.cast(LoopCore, self._loop).check_thread()
         self.flush()
         if self._closing:  # that failed
             return
@@ -362,6 +369,7 @@ class FileTransport(Transport):
 
     def _force_close(self, exc: BaseException | None) -> None:
         if self._conn_lost == 0:  # of asyncio's private names, the one that protocols call which are transports
+            cython.cast(LoopCore, self._loop).check_thread()
             self.flush()
             self.force_close(exc)
 

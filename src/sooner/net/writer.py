@@ -32,11 +32,20 @@ class Drain(StreamOperation):
         _received: Any = None
 
     def begin(self) -> Any:
-        if self._received._stream is not None and self.need_not_wait():
+        stream: Transport | None = self._received._stream
+        was_open: cython.bint = stream is not None and stream.is_open()
+        if stream is not None and self.need_not_wait():
             return self.finish(None)
         if self._writer is not None:
             return self.delegate(_StreamWriter.drain(self._writer))
+        if was_open and not cython.cast(Transport, stream).is_open():
+            return self.delegate(self.fail())
         return self.delegate(_StreamReaderProtocol._drain_helper(self._protocol))
+
+    async def fail(self) -> None:
+        """Raise what asyncio's drain() would, if it had known before it called that sending fails."""
+        await asyncio.sleep(0)
+        await _StreamReaderProtocol._drain_helper(self._protocol)
 
     def need_not_wait(self) -> bool:
         """Send; tell whether there is surely nothing to wait for, and nothing to raise."""
