@@ -16,11 +16,11 @@ CYTHON_UNUSED static Py_ssize_t find_bytes(PyObject *data, PyObject *wanted, Py_
 
 /* A bytes object whose memory is filled anew as long as nobody keeps it: that spares a malloc(3) and a free(3) each
    time, which take long for more than a kilobyte, and for a hundred ask the system for memory and give it back. If it
-   was kept it occupies all of its memory, however few bytes it holds; so then what is put into the next one is copied
-   for a while, which grows each time that this happens again. */
+   was kept it occupies all of its memory, however few bytes it holds; so what comes next is copied for a while, which
+   grows each time that this happens again. */
 enum { SOONER_SMALL_BLOCK = 4 * 1024, SOONER_LARGE_BLOCK = 256 * 1024 };
 enum { SOONER_SHORTEST_PAUSE = 64, SOONER_LONGEST_PAUSE = 4096 };
-/* Of its memory, what is in a block fills this part at least: one that is kept wastes no more than the rest. */
+/* What is lent fills a quarter of a block at least, so that one that is kept wastes no more than three times as much. */
 enum { SOONER_BLOCK_SHARE = 4 };
 
 typedef struct {

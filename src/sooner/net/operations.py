@@ -493,7 +493,7 @@ class Receive(SocketOperation):
         if size > 0 and queue is not None and queue._drained and queue._fd == fd:
             return BLOCKED
         if _COMPILED and size > 0:
-            self._value = recv_bytes(fd, size, cython.cast(SocketLoop, self._loop)._received_much)
+            self._value = recv_bytes(fd, size, self._loop._received_much)
             if self._value is None:
                 return BLOCKED
         else:
