@@ -286,6 +286,9 @@ def test_lines_of_both_outputs_are_read_however_they_come(each: Any, run: Any, t
 
 
 def test_child_waits_while_nobody_reads_it(each: Any, run: Any) -> None:
+    if each.is_stock and 'is_reading' not in vars(asyncio.unix_events._UnixReadPipeTransport):  # type: ignore[attr-defined]
+        pytest.skip('asyncio does not tell that it is paused here')
+
     async def main() -> None:
         process = await asyncio.create_subprocess_exec('cat', '/dev/zero', stdout=PIPE, limit=1000)
         assert process.stdout is not None

@@ -492,6 +492,7 @@ class LoopCore(Scheduler):
             self._driver.close()  # this process's copies: what they lead to is shared with the parent
             ring_clear(self._ready)
             self._outbox = self._outbox_last = None
+            self.forget_current()
         self._thread_id = 0
 
     def drop_everything(self) -> list[Any]:

@@ -57,6 +57,7 @@ cdef class Scheduler:
     cdef report_failure(self, BaseException exc, Runnable runnable)
     cdef bint in_other_thread(self) except -1
     cdef set_current(self, task)
+    cdef forget_current(self)
     cdef object swap_current(self, task)
     cdef restore_current(self, previous)
     cdef run_ready(self)

@@ -214,6 +214,11 @@ class Scheduler:
         else:
             self._current = task
 
+    def forget_current(self) -> None:
+        """In a child made by fork(): where asyncio keeps the task in the thread, it has forgotten it."""
+        if CURRENT_TASK_IN_THREAD:
+            self._current = None
+
     def __hash__(self) -> int:
         if not CURRENT_TASK_IN_THREAD and self._published is not self._current:
             self.publish(self._current)
