@@ -3,6 +3,9 @@ from .scheduler cimport Runnable, Scheduler
 cdef class EdgeTriggered(Runnable):
     cdef bint _special
 
+cdef class Descriptor:
+    cdef readonly int fd
+
 cdef class Driver:
     cpdef wait(self, Scheduler scheduler, double timeout)
     cpdef wake(self)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import cython
 
 from .scheduler import Runnable, Scheduler
+
+_close: Any = cython.declare(object, os.close)  # still there when modules are taken down at the end of a program
 
 
 class EdgeTriggered(Runnable):
@@ -18,6 +23,29 @@ class EdgeTriggered(Runnable):
 
     if not cython.compiled:
         _special: bool = False
+
+
+class Descriptor:
+    """A file descriptor, `fd`, that is closed as soon as nobody holds this object.
+
+    For what wake() writes to. A loop may be closed by its thread while another one is about to write, and the number
+    may then stand for another file: so that thread holds the object until it has written.
+    """
+
+    if not cython.compiled:
+        fd: int = -1
+
+    else:
+
+        def __cinit__(self) -> None:
+            self.fd = -1
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            _close(self.fd)
 
 
 class Driver:

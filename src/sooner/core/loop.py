@@ -247,8 +247,7 @@ class LoopCore(Scheduler):
         """End run_forever() after this turn. If the loop does not run, its next run makes one turn."""
         self._stopping = True
         if self._status == WAITING:  # called from another thread
-            self._status = OPEN
-            self._driver.wake()
+            self.end_wait()
 
     def is_running(self) -> bool:
         """Tell whether the loop runs."""

@@ -48,6 +48,7 @@ cdef class Scheduler:
     cdef Outbox _outbox, _outbox_last
     cdef object __weakref__
     cdef push(self, Runnable runnable)
+    cdef end_wait(self)
     cpdef push_ready(self, Runnable runnable)
     cdef check_usable(self)
     cdef publish(self, task)

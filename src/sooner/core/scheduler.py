@@ -114,8 +114,13 @@ class Scheduler:
             self.check_usable()
         ring_push(self._ready, runnable)
         if self._status == WAITING:
+            self.end_wait()
+
+    def end_wait(self) -> None:
+        """Wake the loop's thread, which waits. Any thread may."""
+        if cython.compiled:  # and the GIL was held since the caller looked; else the loop may be closed by now
             self._status = OPEN
-            self.wake()
+        self.wake()
 
     def push_ready(self, runnable: Runnable) -> None:
         """Make it run in this turn or the next: for a driver, in the loop's thread, during wait()."""

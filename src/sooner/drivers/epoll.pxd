@@ -1,5 +1,5 @@
 from .._capi cimport EpollEvents, epoll_change, epoll_wait_for, event_fd, event_mask, event_read, event_write, ring_push
-from ..core.driver cimport Driver, EdgeTriggered
+from ..core.driver cimport Descriptor, Driver, EdgeTriggered
 from ..core.scheduler cimport Runnable, Scheduler
 
 cdef enum:
@@ -21,6 +21,7 @@ cdef class EpollDriver(Driver):
     cdef EpollEvents _events
     cdef object _epoll
     cdef int _epoll_fd, _event_fd
+    cdef Descriptor _event
     cdef list _watches
     cdef Watch watch(self, int fd)
     cdef Runnable exchange(self, int fd, Runnable runnable, bint writes)

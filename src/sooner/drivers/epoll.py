@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import select
 from errno import EBADF
-from typing import Any
 
 import cython
 
-from ..core.driver import Driver, EdgeTriggered
+from ..core.driver import Descriptor, Driver, EdgeTriggered
 from ..core.scheduler import Runnable, Scheduler
 
 if not cython.compiled:
@@ -30,8 +29,6 @@ if not cython.compiled:
 
     EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLRDHUP, EPOLLET = 1, 2, 4, 0x2000, 1 << 31
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
-
-_close: Any = cython.declare(object, os.close)  # still there when modules are taken down at the end of a program
 
 
 class Watch:
@@ -77,6 +74,7 @@ class EpollDriver(Driver):
     if not cython.compiled:
         _epoll_fd: int = -1
         _event_fd: int = -1
+        _event: Descriptor | None = None
 
     else:
 
@@ -91,6 +89,7 @@ class EpollDriver(Driver):
         self._epoll = select.epoll()
         self._epoll_fd = self._epoll.fileno()
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._event = Descriptor(self._event_fd)
         self._watches: list[Watch | None] = []
         self._epoll.register(self._event_fd, EPOLLIN)
 
@@ -116,14 +115,14 @@ class EpollDriver(Driver):
                 ring_push(scheduler._ready, watch._writer)
 
     def wake(self) -> None:
-        if self._event_fd >= 0:
-            event_write(self._event_fd)
+        event: Descriptor | None = self._event
+        if event is not None:
+            event_write(event.fd)
 
     def close(self) -> None:
-        if self._event_fd >= 0:
-            fd: cython.int = self._event_fd
+        if self._event is not None:
+            self._event = None
             self._event_fd = -1
-            _close(fd)
             self._epoll.close()
             self._epoll_fd = -1
             self._watches = []

@@ -1,12 +1,12 @@
-"""The portable driver: the standard library's `selectors`, and a socket pair for wake-ups."""
+"""The portable driver: the standard library's `selectors`, and a pipe for wake-ups."""
 
 from __future__ import annotations
 
+import os
 import selectors
-import socket
 from errno import EBADF
 
-from ..core.driver import Driver
+from ..core.driver import Descriptor, Driver
 from ..core.scheduler import Runnable, Scheduler
 from .courtesy import Courtesy
 
@@ -14,17 +14,21 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class SelectorDriver(Driver):
-    """Each registered file's data is the pair of what reads and what writes."""
+    """Each registered file's data is the pair of what reads and what writes.
+
+    `_pipe` has both ends of the pipe, so that who writes to it holds the other end too; None once the driver is closed.
+    """
 
     name = 'selector'
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self._selector = selector or selectors.DefaultSelector()
         self._courtesy = Courtesy()
-        self._waked, self._waker = socket.socketpair()
-        self._waked.setblocking(False)
-        self._waker.setblocking(False)
-        self._selector.register(self._waked, _READ, None)
+        ends = os.pipe()
+        self._pipe: tuple[Descriptor, Descriptor] | None = (Descriptor(ends[0]), Descriptor(ends[1]))
+        for end in ends:
+            os.set_blocking(end, False)
+        self._selector.register(ends[0], _READ, None)
 
     def wait(self, scheduler: Scheduler, timeout: float) -> None:
         if timeout == 0:
@@ -40,22 +44,25 @@ class SelectorDriver(Driver):
                 scheduler.push_ready(writer)
 
     def wake(self) -> None:
-        try:
-            self._waker.send(b'\0')
-        except (BlockingIOError, OSError):  # full, which wakes just as well, or closed
-            pass
+        pipe = self._pipe
+        if pipe is not None:
+            try:
+                os.write(pipe[1].fd, b'\0')
+            except BlockingIOError:  # full, which wakes just as well
+                pass
 
     def _drain(self) -> None:
-        try:
-            while len(self._waked.recv(4096)) == 4096:
+        pipe = self._pipe
+        if pipe is not None:
+            try:
+                while len(os.read(pipe[0].fd, 4096)) == 4096:
+                    pass
+            except BlockingIOError:
                 pass
-        except BlockingIOError:
-            pass
 
     def close(self) -> None:
         self._selector.close()
-        self._waked.close()
-        self._waker.close()
+        self._pipe = None
 
     def set_reader(self, fd: int, reader: Runnable | None) -> Runnable | None:
         previous, writer = self._watched(fd)
