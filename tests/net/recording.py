@@ -15,7 +15,7 @@ class Recorder(asyncio.Protocol):
     def __init__(self, **reactions: Callable[..., Any]) -> None:
         self.reactions = reactions
         self.calls: list[str] = []
-        self.data = b''
+        self.data = bytearray()
         self.error: BaseException | None = None
         self.transport: Any = None
         self.happened = asyncio.Event()

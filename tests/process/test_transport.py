@@ -20,6 +20,7 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from sooner.process import exit as exit_module
 from sooner.process.exit import DescriptorWatch, ThreadWatch, kernel_has_descriptors
@@ -59,6 +60,9 @@ def _no_leaks() -> Iterator[None]:
     gc.collect()
     files, before = open_files(), children()
     yield
+    for thread in threading.enumerate():
+        if thread.name.startswith('wait for process'):  # and may be about to tell a loop that was closed
+            thread.join(PATIENCE)
     gc.collect()
     assert open_files() <= files
     assert children() <= before
