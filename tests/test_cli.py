@@ -210,7 +210,7 @@ ENDINGS = {
     'atexit_sees_globals': 'import atexit\natexit.register(lambda: print(later, __name__))\nlater = 1',
     'atexit_after_uncaught': 'import atexit\natexit.register(lambda: print("at exit"))\n1 / 0',
     'thread_outlives_main': 'import threading\nevent = threading.Event()\n'
-    'threading.Thread(target=lambda: (event.wait(5), print("thread", value))).start()\nvalue = 1\nevent.set()',
+    'threading.Thread(target=lambda: (event.wait(), print("thread", value))).start()\nvalue = 1\nevent.set()',
     'uncaught_in_thread': 'import threading\n'
     'thread = threading.Thread(target=lambda: 1 / 0, name="t")\nthread.start(); thread.join()',
     'finalizer_at_the_end': 'class A:\n    def __del__(self):\n        print("gone")\na = A()',

@@ -143,7 +143,7 @@ print(sooner.run(main()))
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An sdist, unpacked, that was made in a copy of this tree which git knows nothing of."""
     folder = tmp_path_factory.mktemp('sdist')
-    left_out = shutil.ignore_patterns('.*', '__pycache__', 'build', 'dist', 'site')
+    left_out = shutil.ignore_patterns('.*', '__pycache__', 'build', 'dist', 'site', 'sooner-*')
     shutil.copytree(PROJECT, folder / 'copy', symlinks=True, ignore=left_out)
     (folder / 'copy' / 'src' / 'sooner' / 'core' / 'task.so').touch()
     succeed('setup.py', '--quiet', 'sdist', '--dist-dir', folder, cwd=folder / 'copy')

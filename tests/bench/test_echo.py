@@ -214,9 +214,9 @@ class Answering:
             thread.join()
 
 
-def run_load(equipment: Equipment, what: str, port: int, connections: int, size: int) -> Any:
+def run_load(equipment: Equipment, what: str, port: int, connections: int, size: int, seconds: float = 0.1) -> Any:
     available(equipment)
-    spans = () if what == 'hold' else (0.0, 0.1, 2, os.getpid())
+    spans = () if what == 'hold' else (0.0, seconds, 2, os.getpid())
     command = [equipment.program('echo_load', tls=False), what, 'tcp', port, connections, size, *spans]
     return subprocess.run(
         [str(word) for word in command],
@@ -305,7 +305,7 @@ def test_load_accepts_no_wrong_answer(
     equipment: Equipment, answer: Callable[[bytes], bytes | None], error: str
 ) -> None:
     with Answering(answer) as server:
-        done = run_load(equipment, 'echo', server.port, 1, 1000)
+        done = run_load(equipment, 'echo', server.port, 1, 1000, seconds=PATIENCE / 4)
     assert done.returncode == 1
     assert done.stderr.startswith('echo_load: ')
     assert error in done.stderr

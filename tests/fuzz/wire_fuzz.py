@@ -343,7 +343,7 @@ class Case:
             await asyncio.sleep(0)
         if isinstance(self.app, Stream):
             self.app.reader.feed_eof()
-            await asyncio.wait([self.app.task], timeout=5)
+            await asyncio.wait([self.app.task], timeout=100)
             assert self.app.task.done(), 'the reader waits for ever'
             self.app.task.result()
         self.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Callable
@@ -322,7 +323,7 @@ def test_a_path_that_a_socket_was_left_at_is_used_again(each: Any, loop: Any, ru
 @pytest.mark.skipif(sys.platform != 'linux', reason='Linux has such names')
 def test_it_serves_an_abstract_name(each: Any, loop: Any, run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        name = f'\0{tmp_path}/{each.name}'
+        name = f'\0{secrets.token_hex(8)}'  # that of a folder may be in use: more than one root has a /tmp
         async with await loop.create_unix_server(asyncio.Protocol, name):
             assert await is_served(name, socket.AF_UNIX)
         assert not await is_served(name, socket.AF_UNIX)

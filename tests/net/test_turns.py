@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from recording import some_turns
 
 
@@ -90,6 +92,7 @@ def test_receiver_of_a_datagram_hears_while_the_loop_is_busy(each: Any, run: Cal
         transport, peer = await loop.create_datagram_endpoint(DatagramPeer, ('127.0.0.1', 0))
         await some_turns(5)
         transport.sendto(b'x', transport.get_extra_info('sockname'))
+        assert select.select([transport.get_extra_info('socket')], [], [], PATIENCE)[0]
         await some_turns(2)
         assert peer.events == ['received 1']
         transport.close()

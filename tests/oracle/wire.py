@@ -24,7 +24,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 DELIVERY = 0.01
-"""Seconds that a busy system may take to bring bytes from one socket to the other."""
+"""Seconds to wait at a time for bytes that may come from one socket to the other."""
+
+BUSY = 1.0
+"""Seconds that a busy system may take to bring them."""
 
 Action = tuple[Any, ...]
 
@@ -438,7 +441,7 @@ class World:
     def wait_for_delivery(self, ours: socket.socket) -> None:
         """Wait until the system has brought what the peer did, as far as that can be seen."""
         if ours.fileno() != -1:
-            select.select([ours], [], [], DELIVERY)
+            select.select([ours], [], [], BUSY)
 
     def end(self) -> None:
         """Close, and let everything come to its end."""

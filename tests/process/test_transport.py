@@ -54,15 +54,20 @@ def children() -> set[int]:
     return found
 
 
+def join_waiting_threads() -> None:
+    """Wait for the threads that wait for a child: one may be about to tell a loop that was closed."""
+    for thread in threading.enumerate():
+        if thread.name.startswith('wait for process'):
+            thread.join(PATIENCE)
+
+
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
     """Fail if a file or a child is left."""
     gc.collect()
     files, before = open_files(), children()
     yield
-    for thread in threading.enumerate():
-        if thread.name.startswith('wait for process'):  # and may be about to tell a loop that was closed
-            thread.join(PATIENCE)
+    join_waiting_threads()
     gc.collect()
     assert open_files() <= files
     assert children() <= before
@@ -607,6 +612,7 @@ def test_no_files_left(ours: Any, run: Any) -> None:
         assert outcomes == sorted(outcomes, reverse=True)
 
     run(main())
+    join_waiting_threads()
     assert threading.active_count() == 1 or all('wait for process' not in each.name for each in threading.enumerate())
 
 
@@ -661,7 +667,7 @@ def test_descriptors_are_used_where_there_are_some(ours: Any, run: Any) -> None:
 
     before = threading.active_count()
     run(main())
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_system_that_cannot_leave_a_status_is_served(ours: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,7 +346,9 @@ static void measure(double warm_up, double seconds, int samples, pid_t server) {
         uint64_t answers_before = answers;
         double processor_before = seconds_of(processor);
         double start = now();
-        run(start + seconds);
+        do
+            run(now() < start + seconds ? start + seconds : now() + 0.01);
+        while (answers == answers_before);
         printf("%s{\"requests\": %llu, \"seconds\": %.9f, \"processor\": %.9f}", i ? ", " : "",
                (unsigned long long)(answers - answers_before), now() - start, seconds_of(processor) - processor_before);
     }
