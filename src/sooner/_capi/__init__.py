@@ -245,6 +245,16 @@ def recycle_future(cls: type, sample: object, flag: int, attributes: object) -> 
 _indivisible_lock = threading.RLock()
 
 
+def _renew_lock() -> None:
+    """In a child made by fork(): what another thread had locked there stays so."""
+    global _indivisible_lock
+    _indivisible_lock = threading.RLock()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def indivisible(cls: type, *names: str) -> None:
     """Let no other thread in between two statements of these methods, which compiled code keeps out by itself."""
     for name in names:

@@ -37,6 +37,8 @@ cdef class Future(Runnable):
     cdef report_unretrieved(self)
     cdef finish(self, int status)
     cdef finish_now(self, Scheduler scheduler)
+    cdef bint claim(self) except -1
+    cdef finish_pending(self)
     cdef schedule_callbacks(self)
     cdef run_callbacks(self, Scheduler scheduler)
     cdef run_entry(self, Scheduler scheduler, entry)

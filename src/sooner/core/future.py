@@ -123,19 +123,21 @@ class Future(Runnable):
 
     def result(self) -> Any:
         """Return the result, or raise the exception; InvalidStateError if there is none yet."""
-        if self._status == FINISHED and self._error is None:
+        status: cython.int = self._status  # looked at once: another thread may complete this at any moment
+        if status == FINISHED and self._error is None:
             return self._value
-        if self._status == PENDING:
+        if status == PENDING:
             raise InvalidStateError('Result is not ready.')
         raise self.failure()
 
     def exception(self) -> BaseException | None:
         """Return the exception, or None; InvalidStateError if it is not done, CancelledError if it was cancelled."""
-        if self._status == FINISHED:
+        status: cython.int = self._status
+        if status == FINISHED:
             self._last_words &= ~UNRETRIEVED
             error: BaseException | None = self._error
             return error
-        if self._status == PENDING:
+        if status == PENDING:
             raise InvalidStateError('Exception is not set.')
         raise self.failure()
 
@@ -195,11 +197,12 @@ class Future(Runnable):
         return self  # type: ignore[return-value]
 
     def __next__(self) -> Any:
-        if self._status == FINISHED and self._error is None:
+        status: cython.int = self._status
+        if status == FINISHED and self._error is None:
             if self._value is not None:
                 set_stop_iteration(self._value)
             raise StopIteration  # compiled, a bare raise in __next__ is just "return NULL"
-        if self._status == PENDING:
+        if status == PENDING:
             self._blocking = True
             return self
         raise self.failure()
@@ -256,9 +259,21 @@ class Future(Runnable):
         """
         if scheduler._indirect:
             self.finish(FINISHED)
-        else:
+        elif cython.compiled or self.claim():
             self._status = FINISHED
             self.run_callbacks(scheduler)
+
+    def claim(self) -> bool:
+        """Uncompiled, become finished if no other thread was faster; tell whether it was not."""
+        if self._status != PENDING:
+            return False
+        self._status = FINISHED
+        return True
+
+    def finish_pending(self) -> None:
+        """Finish with None, unless it is done."""
+        if self._status == PENDING:
+            self.finish(FINISHED)
 
     def schedule_callbacks(self) -> None:
         """Have the loop run the callbacks in its next turn."""
@@ -276,8 +291,13 @@ class Future(Runnable):
             callback, context = self.entry_call(entry)
             if self._native and cython.cast(Scheduler, self._loop).in_other_thread():
                 self._loop.call_soon_threadsafe(callback, self, context=context)
-            else:
+                continue
+            try:
                 self._loop.call_soon(callback, self, context=context)
+            except RuntimeError:
+                if not self._native or not cython.cast(Scheduler, self._loop).in_other_thread():
+                    raise
+                self._loop.call_soon_threadsafe(callback, self, context=context)  # it began to run just now
 
     def run(self, scheduler: Scheduler) -> None:
         self.run_callbacks(scheduler)
@@ -372,13 +392,17 @@ class Future(Runnable):
 
     def entries(self) -> list[Any]:
         """Tell who waits: tasks, and tuples of a callback, its context and whether that is shared."""
-        if self._first is None:
+        context = self._first_context
+        first = self._first  # after the context: run_callbacks() takes it out first
+        if first is None:
             return []
-        first = self._first if self._first_context is None else (self._first, self._first_context, self._shared)
+        if context is not None:
+            first = (first, context, self._shared)
         return [first] if self._others is None else [first, *self._others]
 
     def set_entries(self, entries: list[Any]) -> None:
         """Make these who waits."""
+        others: list[Any] = entries[1:]  # made first: a collection in between might run code that completes this
         self._first = self._first_context = self._others = None
         if entries:
             first = entries[0]
@@ -386,8 +410,8 @@ class Future(Runnable):
                 self._first = first
             else:
                 self._first, self._first_context, self._shared = first
-            if len(entries) > 1:
-                self._others = entries[1:]
+            if others:
+                self._others = others
 
     def entry_call(self, entry: Any) -> Any:
         """Tell the callback and the context of its own that an entry stands for."""
@@ -420,7 +444,10 @@ class Future(Runnable):
 
     def _repr_info(self) -> list[str]:
         """Say what repr() shows, in asyncio's words."""
-        return base_futures._future_repr_info(self)  # type: ignore[arg-type]
+        try:
+            return base_futures._future_repr_info(self)  # type: ignore[arg-type]
+        except TypeError:  # it was completed, by another thread, between two looks at `_callbacks`
+            return base_futures._future_repr_info(self)  # type: ignore[arg-type]
 
     # The private names of asyncio.Future that libraries and debuggers read.
 
@@ -600,4 +627,15 @@ if cython.compiled:
     )
     del _sample
 else:
-    indivisible(Future, 'set_result', 'fail', 'request_cancel', 'add_callback', 'add_waiter')
+    indivisible(
+        Future,
+        'set_result',
+        'fail',
+        'request_cancel',
+        'finish_pending',
+        'claim',
+        'add_callback',
+        'add_waiter',
+        'remove_done_callback',
+        'entries',
+    )

@@ -97,9 +97,11 @@ class Handle(Runnable):
         self._shared = False
 
     def run(self, scheduler: Scheduler) -> None:
-        if not self._cancelled:
-            scheduler.set_current(None)
-            exc = context_call(self._context, self._shared, self._callback, self._arguments)
+        scheduler.set_current(None)  # first: a task that dies by that may run anything
+        callback = self._callback
+        arguments = self._arguments
+        if not self._cancelled:  # looked at last, as forget() sets it first
+            exc = context_call(self._context, self._shared, callback, arguments)
             if exc is not None:
                 if self._shared:
                     self.adopt_context()

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 loops: weakref.WeakSet[LoopCore] = weakref.WeakSet()
 
 
+def all_loops() -> list[LoopCore]:
+    """Tell the loops, also while other threads make some."""
+    while True:
+        try:
+            return list(loops)
+        except RuntimeError:  # the set changed its size during iteration: asyncio.all_tasks() tries again, too
+            pass
+
+
 def held_tasks() -> list[Any]:
     """Tell the tasks that all loops hold."""
-    return list(chain.from_iterable(loop.tasks() for loop in list(loops)))
+    return list(chain.from_iterable(loop.tasks() for loop in all_loops()))
 
 
 class AllTasks(weakref.WeakSet[Any]):
@@ -52,12 +61,12 @@ def _registered_tasks() -> Iterator[weakref.WeakSet[Any]]:
 
 
 def _prepare_fork() -> None:
-    for loop in list(loops):
+    for loop in all_loops():
         loop.prepare_fork()
 
 
 def _mark_forked() -> None:
-    for loop in list(loops):
+    for loop in all_loops():
         loop.mark_forked()
 
 

@@ -118,9 +118,16 @@ class Scheduler:
 
     def end_wait(self) -> None:
         """Wake the loop's thread, which waits. Any thread may."""
-        if cython.compiled:  # and the GIL was held since the caller looked; else the loop may be closed by now
-            self._status = OPEN
-        self.wake()
+        if not cython.compiled:
+            self.wake()
+            return
+        self._status = OPEN  # the GIL was held since the caller looked; uncompiled, the loop may be closed by now
+        try:
+            self.wake()
+        except BaseException:  # KeyboardInterrupt in a driver that is not compiled: the next one has to do it
+            if self._status == OPEN:
+                self._status = WAITING
+            raise
 
     def push_ready(self, runnable: Runnable) -> None:
         """Make it run in this turn or the next: for a driver, in the loop's thread, during wait()."""
@@ -218,6 +225,8 @@ class Scheduler:
                 self._current = task
         else:
             self._current = task
+            if not cython.compiled and self._published is not task:
+                self.publish(task)  # at once: else another thread that looks would write it later than it is true
 
     def forget_current(self) -> None:
         """In a child made by fork(): where asyncio keeps the task in the thread, it has forgotten it."""
@@ -225,7 +234,7 @@ class Scheduler:
             self._current = None
 
     def __hash__(self) -> int:
-        if not CURRENT_TASK_IN_THREAD and self._published is not self._current:
+        if cython.compiled and not CURRENT_TASK_IN_THREAD and self._published is not self._current:
             self.publish(self._current)
         return identity_hash(self)
 

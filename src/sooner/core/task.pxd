@@ -34,7 +34,7 @@ cdef class Task(Future):
     cdef start_eagerly(self)
     cdef due_cancellation(self, BaseException exc)
     cdef resume(self, context, BaseException exc)
-    cdef complete(self, int status)
+    cdef complete(self, value, BaseException error)
     cdef wait_for(self, yielded)
     cdef wait_for_other(self, yielded)
     cdef cancel_awaited(self, future)

@@ -19,6 +19,7 @@ import sys
 from asyncio import base_tasks
 from collections.abc import Coroutine, Generator
 from contextvars import Context
+from itertools import count
 from types import FrameType
 from typing import Any, TextIO
 
@@ -37,6 +38,7 @@ if not cython.compiled:
         copy_methods,
         coro_send,
         coro_throw,
+        indivisible,
         is_context,
         is_coroutine,
         recycle_future,
@@ -48,6 +50,7 @@ if not cython.compiled:
     from .scheduler import FORKED
 
     _last_number = 0
+    _numbers = count(1)
 
 CancelledError: Any = cython.declare(object, asyncio.CancelledError)
 _Task: Any = cython.declare(object, asyncio.Task)
@@ -110,8 +113,11 @@ class Task(Future):
         self._coro = coro
         self._task_context = copy_context() if context is None else context
         self._last_words = UNFINISHED
-        _last_number += 1
-        self._number = _last_number
+        if cython.compiled:
+            _last_number += 1
+            self._number = _last_number
+        else:
+            self._number = next(_numbers)
         self._name = None if name is None else str(name)
 
     def register(self) -> None:
@@ -176,8 +182,8 @@ class Task(Future):
         return self.request_cancel(msg)
 
     def request_cancel(self, msg: Any) -> bool:
-        self._last_words &= ~UNRETRIEVED
         if self._status != PENDING:
+            self._last_words &= ~UNRETRIEVED
             return False
         task: Task = self
         behind: Task = self  # goes down the chain at half the pace: whoever meets it goes in a circle
@@ -194,8 +200,8 @@ class Task(Future):
             if task is behind:
                 raise RecursionError(f'tasks that wait for each other cannot be cancelled: {task!r}')
         if waiting is None or not cancel_future(waiting, msg):
-            task._must_cancel = True
             task._value = msg
+            task._must_cancel = True  # last: the loop's thread may look any time
         return True
 
     def cancelling(self) -> int:
@@ -320,26 +326,28 @@ class Task(Future):
             else:
                 self.wait_for(value)
         elif status == RETURNED:
-            if self._must_cancel:  # cancel() came during the last step
-                self._must_cancel = False
-                self.complete(CANCELLED)
-            else:
-                self._value = value
-                self.complete(FINISHED)
+            self.complete(value, None)
         else:
-            self._value = None
-            self._error = value
-            if isinstance(value, CancelledError):
-                self.complete(CANCELLED)
-            else:
-                self._traceback = value.__traceback__
-                self._last_words |= UNRETRIEVED
-                self.complete(FINISHED)
-                if isinstance(value, (KeyboardInterrupt, SystemExit)):
-                    raise value
+            self.complete(None, value)
+            if isinstance(value, (KeyboardInterrupt, SystemExit)):
+                raise value
 
-    def complete(self, status: cython.int) -> None:
-        """Be done."""
+    def complete(self, value: Any, error: BaseException | None) -> None:
+        """Be done, with what the coroutine returned or raised."""
+        status: cython.int = FINISHED
+        if error is not None:
+            self._value = None
+            self._error = error
+            if isinstance(error, CancelledError):
+                status = CANCELLED
+            else:
+                self._traceback = error.__traceback__
+                self._last_words |= UNRETRIEVED
+        elif self._must_cancel:  # cancel() came during the last step
+            self._must_cancel = False
+            status = CANCELLED
+        else:
+            self._value = value
         self._last_words &= ~UNFINISHED
         self.unregister()
         if self._native and cython.cast(Scheduler, self._loop)._status == FORKED:  # who waits is the parent's
@@ -413,7 +421,10 @@ class Task(Future):
         self.report_unretrieved()
 
     def _repr_info(self) -> list[str]:
-        return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
+        try:
+            return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
+        except TypeError:  # as in Future._repr_info()
+            return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
 
     # The private names of asyncio.Task that libraries read.
 
@@ -489,3 +500,5 @@ if cython.compiled:
         cython.cast(Task, _sample)._attributes,  # type: ignore[attr-defined]
     )
     del _sample
+else:
+    indivisible(Task, 'request_cancel', 'uncancel', 'wait_for', 'complete')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import warnings
@@ -63,7 +64,7 @@ class Executors(LoopCore):
                 executor.shutdown(wait=True)
             except BaseException as exc:
                 failure = exc
-            if not self.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 self.call_soon_threadsafe(settle, failure)
 
         def settle(failure: BaseException | None) -> None:

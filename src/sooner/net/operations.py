@@ -98,9 +98,7 @@ class Queue(EdgeTriggered):
 
     def call_first(self) -> None:
         """Have the first one try."""
-        first: Future = cython.cast(Future, self._first)
-        if first._status == PENDING:
-            first.finish(FINISHED)
+        cython.cast(Future, self._first).finish_pending()
 
     def join(self, future: Future) -> None:
         """Stand at the end."""

@@ -1,5 +1,5 @@
 from .._capi cimport find_bytes, recycle_future
-from ..core.future cimport FINISHED, PENDING, Future, new_future
+from ..core.future cimport PENDING, Future, new_future
 from ..core.scheduler cimport Scheduler
 from .stream_operation cimport NEW, StreamOperation
 from .transport cimport Receiver

@@ -19,7 +19,7 @@ from .transport import Receiver
 
 if not cython.compiled:
     from .._capi import find_bytes, recycle_future
-    from ..core.future import FINISHED, PENDING, new_future
+    from ..core.future import PENDING, new_future
     from .stream_operation import NEW
 
     READ, EXACTLY, UNTIL, LINE, NEXT_LINE = range(5)
@@ -140,7 +140,7 @@ class ReceivedBytes(Receiver):
         waiter = self._waiter
         self._waiter = None
         if type(waiter) is Future and cython.cast(Future, waiter)._status == PENDING:
-            cython.cast(Future, waiter).finish(FINISHED)
+            cython.cast(Future, waiter).finish_pending()
         elif waiter is not None and not waiter.cancelled():
             waiter.set_result(None)
 
