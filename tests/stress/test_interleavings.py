@@ -438,6 +438,8 @@ def _threads_switch_often() -> Iterator[None]:
 def test_nothing_is_lost_whatever_line_a_thread_is_held_at(
     ours: Any, make_loop: Any, not_in_debug_mode: None, race: type[Race], where: str
 ) -> None:
+    if race is AskForTheTask and where == 'thread' and sys.version_info >= (3, 14):
+        pytest.skip('asyncio looks into the state of the thread, and runs no line of the loop')
     for step in itertools.count(1):
         loop = make_loop(ours.make_loop)
         try:
