@@ -435,10 +435,9 @@ def test_any_exchange_goes_as_on_asyncio(steps: list[Any]) -> None:
                 if sender not in closed:
                     logs[sender].transport.sendto(step[1], addresses[step[2]])
                     sent[step[2]] += 1
-            elif step[0] == 'turns':
-                await delivery()
-            else:
-                await delivery()  # whether what was just sent is still received is not promised
+                continue
+            await delivery()  # whether what was just sent is still received after close() is not promised
+            if step[0] != 'turns':
                 getattr(logs[step[1]].transport, step[0])()
                 closed.add(step[1])
         await delivery()

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -26,8 +26,16 @@ uncompiled = pytest.mark.skipif(
     sooner.build_info().compiled, reason='compiled, nothing of another thread comes in between'
 )
 
+SWITCH_INTERVAL = 1e-4
+
+pytestmark = pytest.mark.usefixtures('threads_switch_often')
+
 WHERE = ['loop', 'thread']
 _LOCKED_OUT = 0.005  # seconds that the one who is let in is given to end: longer only if it waits for a lock
+
+
+def is_sooners(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(os.path.dirname(sooner.__file__) + os.sep)
 
 
 class Race:
@@ -82,8 +90,7 @@ class Race:
             return line
 
         def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            file = frame.f_code.co_filename
-            return line if '/sooner/' in file and 'courtesy' not in file else None
+            return line if is_sooners(frame) and 'courtesy' not in frame.f_code.co_filename else None
 
         def work() -> None:
             while not started.wait(0.001):
@@ -269,8 +276,11 @@ class CancelTask(Race):
         await asyncio.sleep(0)
         await self.loop.create_future()
 
-    async def main(self) -> Any:
+    async def start(self) -> None:
         self.task = self.loop.create_task(self.work())
+
+    async def main(self) -> Any:
+        await self.start()
         self.begin()
         try:
             await self.task
@@ -294,7 +304,7 @@ class CancelTaskThatEnds(CancelTask):
         return 'value'
 
     async def main(self) -> Any:
-        self.task = self.loop.create_task(self.work())
+        await self.start()
         self.begin()
         try:
             return await self.task
@@ -333,17 +343,10 @@ class CancelTaskThatReceives(CancelTask):
         await self.loop.sock_recv(self.ends[0], 10)
         await self.loop.create_future()
 
-    async def main(self) -> Any:
-        self.task = self.loop.create_task(self.work())
+    async def start(self) -> None:
+        await super().start()
         await asyncio.sleep(0)
         self.ends[1].send(b'data')
-        self.begin()
-        try:
-            await self.task
-        except asyncio.CancelledError as exc:
-            return str(exc)
-        finally:
-            self.end()
 
     def clean_up(self) -> None:
         for end in self.ends:
@@ -424,14 +427,6 @@ RACES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _threads_switch_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-    yield
-    sys.setswitchinterval(interval)
-
-
 @uncompiled
 @pytest.mark.parametrize('where', WHERE)
 @pytest.mark.parametrize('race', RACES)
@@ -453,53 +448,117 @@ def test_nothing_is_lost_whatever_line_a_thread_is_held_at(
     assert step > 1
 
 
+class HeldThread(threading.Thread):
+    """Calls a function, and is held at the line of sooner with this number, of those that it runs, until go_on().
+
+    Attributes:
+        lines: how many it has run.
+        errors: what the function raised.
+    """
+
+    def __init__(self, function: Callable[[], object], line: int, held: Callable[[], object]) -> None:
+        """Make it; held() is called, in it, when it is held."""
+        super().__init__()
+        self.lines = 0
+        self.errors: list[BaseException] = []
+        self._function = function
+        self._line = line
+        self._held = held
+        self._may_go_on = threading.Event()
+
+    def run(self) -> None:
+        sys.settrace(self._trace)
+        try:
+            self._function()
+        except BaseException as exc:
+            self.errors.append(exc)
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == 'line' and is_sooners(frame):
+            self.lines += 1
+            if self.lines == self._line:
+                self._held()
+                self._may_go_on.wait(PATIENCE)
+        return self._trace
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
+
+
+@uncompiled
+@pytest.mark.parametrize('method', ['call_soon_threadsafe', 'stop'])
+def test_thread_that_is_late_for_a_closed_loop_does_no_harm(ours: Any, make_loop: Any, method: str) -> None:
+    """It is held at each line of what it calls in turn, until the loop, which waited, has been closed."""
+    from sooner.core.scheduler import WAITING
+
+    def held_at(line: int, loop: Any) -> bool:
+        """Tell whether the thread came to that line."""
+        reader, writer = os.pipe()
+
+        def call() -> None:
+            while loop._status != WAITING:
+                time.sleep(0)
+            getattr(loop, method)(*([loop.stop] if method == 'call_soon_threadsafe' else []))
+
+        loop.add_reader(reader, loop.stop)
+        thread = HeldThread(call, line, lambda: os.write(writer, b'\0'))
+        thread.start()
+        loop.run_forever()
+        loop.close()
+        others = [socket.socketpair() for _ in range(4)]  # have the numbers now that were the loop's
+        thread.go_on()
+        thread.join()
+        os.close(reader)
+        os.close(writer)
+        assert loop.is_closed()
+        assert [str(error) for error in thread.errors] in ([], ['Event loop is closed'])
+        for pair in others:
+            for end in pair:
+                with pytest.raises(BlockingIOError):
+                    end.recv(1, socket.MSG_DONTWAIT)
+            for end in pair:
+                end.close()
+        return thread.lines >= line
+
+    line = 1
+    while held_at(line, make_loop(ours.make_loop)):
+        line += 1
+    assert line > 5
+
+
 @uncompiled
 def test_future_that_is_completed_as_the_loop_begins_to_run_in_debug_mode(ours: Any, make_loop: Any) -> None:
-    def hold_up_at(step: int, loop: Any) -> bool:
-        running = threading.Event()
+    def held_at(line: int, loop: Any) -> bool:
         reached = threading.Event()
-        errors: list[BaseException] = []
-        lines = 0
 
-        def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal lines
-            if event == 'line' and '/sooner/core/' in frame.f_code.co_filename:
-                lines += 1
-                if lines == step:
-                    reached.set()
-                    running.wait(PATIENCE)
-            return trace
-
-        def work() -> None:
-            sys.settrace(trace)
+        def complete() -> None:
             try:
                 future.set_result(None)
-            except BaseException as exc:
-                errors.append(exc)
             finally:
-                sys.settrace(None)
                 reached.set()
 
         loop.set_debug(True)
         loop.slow_callback_duration = 1000
         future = loop.create_future()
         future.add_done_callback(lambda _: loop.stop())
-        thread = threading.Thread(target=work)
+        thread = HeldThread(complete, line, reached.set)
         thread.start()
         reached.wait(PATIENCE)
         late = loop.call_later(PATIENCE, loop.stop)
-        loop.call_soon(running.set)
+        loop.call_soon(thread.go_on)
         loop.run_forever()
-        running.set()
+        thread.go_on()
         thread.join()
-        assert not errors
+        assert not thread.errors
         assert late.when() - loop.time() > 0
-        return lines >= step
+        return thread.lines >= line
 
-    for step in itertools.count(1):
-        if not hold_up_at(step, make_loop(ours.make_loop)):
-            break
-    assert step > 10
+    line = 1
+    while held_at(line, make_loop(ours.make_loop)):
+        line += 1
+    assert line > 10
 
 
 @uncompiled

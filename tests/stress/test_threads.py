@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,13 +15,9 @@ import sooner
 
 THREADS = 8
 
+SWITCH_INTERVAL = 1e-6
 
-@pytest.fixture(autouse=True)
-def _threads_switch_often() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
+pytestmark = pytest.mark.usefixtures('threads_switch_often')
 
 
 class Threads:
@@ -302,62 +293,3 @@ def test_future_of_a_loop_that_another_thread_runs_can_be_made_anywhere(ours: An
             assert future.result() == (thread, i)
 
     Threads(work).join()
-
-
-@pytest.mark.skipif(sooner.build_info().compiled, reason='compiled, nothing of another thread comes in between')
-@pytest.mark.parametrize('method', ['call_soon_threadsafe', 'stop'])
-def test_thread_that_is_late_for_a_closed_loop_does_no_harm(ours: Any, make_loop: Any, method: str) -> None:
-    """It is held up at each line of what it calls in turn, until the loop, which waited, has been closed."""
-    from sooner.core.scheduler import WAITING
-
-    def hold_up_at(line: int, loop: Any) -> bool:
-        """Tell whether the thread came to the line with this number, of those it runs."""
-        closed = threading.Event()
-        errors: list[BaseException] = []
-        lines = 0
-        reader, writer = os.pipe()
-
-        def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal lines
-            if event == 'line' and '/sooner/' in frame.f_code.co_filename:
-                lines += 1
-                if lines == line:
-                    os.write(writer, b'\0')
-                    closed.wait(PATIENCE)
-            return trace
-
-        def work() -> None:
-            while loop._status != WAITING:
-                time.sleep(0)
-            sys.settrace(trace)
-            try:
-                getattr(loop, method)(*([loop.stop] if method == 'call_soon_threadsafe' else []))
-            except BaseException as exc:
-                errors.append(exc)
-            finally:
-                sys.settrace(None)
-
-        loop.add_reader(reader, loop.stop)
-        thread = threading.Thread(target=work)
-        thread.start()
-        loop.run_forever()
-        loop.close()
-        others = [socket.socketpair() for _ in range(4)]  # have the numbers now that were the loop's
-        closed.set()
-        thread.join()
-        os.close(reader)
-        os.close(writer)
-        assert loop.is_closed()
-        assert [str(error) for error in errors] in ([], ['Event loop is closed'])
-        for pair in others:
-            for end in pair:
-                with pytest.raises(BlockingIOError):
-                    end.recv(1, socket.MSG_DONTWAIT)
-            for end in pair:
-                end.close()
-        return lines >= line
-
-    line = 1
-    while hold_up_at(line, make_loop(ours.make_loop)):
-        line += 1
-    assert line > 5

@@ -22,7 +22,7 @@ from typing import Any
 import cython
 
 from .handle import Handle
-from .inquiries import creation_stack, wraps_stop_iteration
+from .inquiries import creation_stack, repr_info, wraps_stop_iteration
 from .scheduler import Runnable, Scheduler
 
 if not cython.compiled:
@@ -258,7 +258,7 @@ class Future(Runnable):
         Unless each callback has to go through call_soon().
         """
         if scheduler._indirect:
-            self.finish(FINISHED)
+            self.finish_pending()
         elif cython.compiled or self.claim():
             self._status = FINISHED
             self.run_callbacks(scheduler)
@@ -444,10 +444,7 @@ class Future(Runnable):
 
     def _repr_info(self) -> list[str]:
         """Say what repr() shows, in asyncio's words."""
-        try:
-            return base_futures._future_repr_info(self)  # type: ignore[arg-type]
-        except TypeError:  # it was completed, by another thread, between two looks at `_callbacks`
-            return base_futures._future_repr_info(self)  # type: ignore[arg-type]
+        return repr_info(base_futures._future_repr_info, self)
 
     # The private names of asyncio.Future that libraries and debuggers read.
 

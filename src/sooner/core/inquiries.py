@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import format_helpers
+from collections.abc import Callable
 from traceback import StackSummary
 from types import FrameType
+from typing import Any
 
 _PACKAGE = __name__.partition('.')[0] + '.'
 
@@ -37,3 +39,11 @@ def wraps_stop_iteration() -> bool:
     except TypeError:
         return False
     return True
+
+
+def repr_info(tell: Callable[[Any], list[str]], future: Any) -> list[str]:
+    """Return what one of asyncio's functions says of a future."""
+    try:
+        return tell(future)
+    except TypeError:  # another thread completed it, between two looks at `_callbacks`
+        return tell(future)

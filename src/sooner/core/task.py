@@ -26,6 +26,7 @@ from typing import Any, TextIO
 import cython
 
 from .future import Future
+from .inquiries import repr_info
 from .scheduler import Scheduler
 
 if not cython.compiled:
@@ -421,10 +422,7 @@ class Task(Future):
         self.report_unretrieved()
 
     def _repr_info(self) -> list[str]:
-        try:
-            return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
-        except TypeError:  # as in Future._repr_info()
-            return base_tasks._task_repr_info(self)  # type: ignore[arg-type]
+        return repr_info(base_tasks._task_repr_info, self)
 
     # The private names of asyncio.Task that libraries read.
 

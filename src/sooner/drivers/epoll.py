@@ -66,7 +66,7 @@ class Watch:
 
 
 class EpollDriver(Driver):
-    """`_watches` is indexed by file descriptor."""
+    """`_watches` is indexed by file descriptor; `_event_fd` is that of `_event`, to be compared with what is ready."""
 
     name = 'epoll'
     edges = True
